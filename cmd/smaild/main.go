@@ -1,0 +1,102 @@
+// Command smaild is the monitor: the one program of smail that runs as root.
+//
+//	smaild [-config FILE] imaps|imap|pop3s|pop3|submissions|submission
+//
+// It serves the connection on descriptor 0 (inetd, nowait) or on the one that
+// systemd passed (Accept=yes). Where that is a listening socket, it accepts
+// connections and starts itself for each.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"golang.org/x/sys/unix"
+
+	"smail/config"
+	"smail/logline"
+	"smail/monitor"
+)
+
+// PAM's modules must run on the process's first thread.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	path := flag.String("config", config.DefaultPath, "configuration `file`")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: smaild [-config FILE] imaps|imap|pop3s|pop3|submissions|submission")
+		flag.PrintDefaults()
+	}
+	conn, err := inherited()
+	if err == nil && sameFile(conn, 2) {
+		logline.ToSyslog()
+	}
+	flag.Parse()
+	if flag.NArg() != 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	if err == nil {
+		err = run(*path, flag.Arg(0), conn)
+	}
+	if err != nil {
+		logline.Error("smaild ends", "reason", err.Error())
+		os.Exit(1)
+	}
+}
+
+func run(path, service string, conn int) error {
+	syscall.Umask(0o077)
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	m, err := monitor.New(cfg, path, service)
+	if err != nil {
+		return err
+	}
+	if listening, _ := syscall.GetsockoptInt(conn, syscall.SOL_SOCKET, unix.SO_ACCEPTCONN); listening == 1 {
+		if os.Getuid() != 0 {
+			logline.Warn("not root: only the user of this smaild can log in", "uid", fmt.Sprint(os.Getuid()))
+		}
+		return m.Listen(conn)
+	}
+	return m.Serve(conn)
+}
+
+// inherited finds the socket that smaild was started with. Everything else
+// that was left open goes no further than this process.
+func inherited() (int, error) {
+	conn := 0
+	if files := activation.Files(true); len(files) == 1 {
+		fd, err := syscall.Dup(int(files[0].Fd()))
+		if err != nil {
+			return 0, os.NewSyscallError("dup", err)
+		}
+		files[0].Close()
+		conn = fd
+	} else if len(files) > 1 {
+		return 0, fmt.Errorf("%d sockets passed: smaild serves one", len(files))
+	}
+	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return 0, os.NewSyscallError("close_range", err)
+	}
+	if _, err := syscall.GetsockoptInt(conn, syscall.SOL_SOCKET, unix.SO_TYPE); err != nil {
+		return 0, fmt.Errorf("no socket on descriptor %d: start smaild from systemd or inetd", conn)
+	}
+	return conn, nil
+}
+
+func sameFile(a, b int) bool {
+	var x, y syscall.Stat_t
+	return syscall.Fstat(a, &x) == nil && syscall.Fstat(b, &y) == nil && x.Dev == y.Dev && x.Ino == y.Ino
+}

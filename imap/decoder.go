@@ -1,0 +1,504 @@
+// Package imap is the grammar of IMAP4rev1 (RFC 3501) and its extensions:
+// reading commands, writing responses. It knows no files, users or processes.
+// The front uses it before login and the session after it.
+package imap
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	goimap "github.com/emersion/go-imap/v2"
+)
+
+// Limits bound what one command may make us keep.
+type Limits struct {
+	Line     int   // bytes of a command outside its literals
+	Literal  int64 // bytes of one literal that is kept as a string
+	Literals int   // how many of them
+	Discard  int64 // bytes of one literal that is read only to be thrown away
+}
+
+var (
+	// BeforeLogin is what a stranger gets.
+	BeforeLogin = Limits{Line: 8 << 10, Literal: 1 << 10, Literals: 3, Discard: 1 << 20}
+	// AfterLogin leaves room for long sets of numbers and big searches.
+	AfterLogin = Limits{Line: 64 << 10, Literal: 64 << 10, Literals: 100, Discard: 64 << 20}
+)
+
+// A Decoder reads commands. Its methods say whether they found what they are
+// named for; the first that did not leaves its error in Err, so that grammar
+// reads like the RFC:
+//
+//	if !d.SP() || !d.Mailbox(&name) || !d.CRLF() {
+//		return d.Err()
+//	}
+//
+// Methods called Try... look for something optional and leave no error.
+type Decoder struct {
+	r        *bufio.Reader
+	limits   Limits
+	goAhead  func() error // asks for a literal: "+ ..."
+	err      error
+	length   int // of this command, literals apart
+	literals int
+	ended    bool // the command's CRLF was read
+}
+
+// NewDecoder reads from r. goAhead must send a continuation request to the client.
+func NewDecoder(r *bufio.Reader, limits Limits, goAhead func() error) *Decoder {
+	return &Decoder{r: r, limits: limits, goAhead: goAhead}
+}
+
+// Err returns the first error since Begin: a *goimap.Error for the client, or
+// an error of reading, after which the connection is of no more use.
+func (d *Decoder) Err() error { return d.err }
+
+// Begin starts a new command.
+func (d *Decoder) Begin() { d.err, d.length, d.literals, d.ended = nil, 0, 0, false }
+
+// Ended says whether the command was read to its end.
+func (d *Decoder) Ended() bool { return d.ended }
+
+// Bad makes the error of a command that breaks the grammar.
+func Bad(format string, args ...any) error {
+	return &goimap.Error{Type: goimap.StatusResponseTypeBad, Text: fmt.Sprintf(format, args...)}
+}
+
+// Bye makes the error that ends the connection.
+func Bye(format string, args ...any) error {
+	return &goimap.Error{Type: goimap.StatusResponseTypeBye, Text: fmt.Sprintf(format, args...)}
+}
+
+// No makes the error of a command that cannot be carried out.
+func No(code goimap.ResponseCode, format string, args ...any) error {
+	return &goimap.Error{Type: goimap.StatusResponseTypeNo, Code: code, Text: fmt.Sprintf(format, args...)}
+}
+
+func (d *Decoder) fail(err error) bool {
+	if d.err == nil {
+		d.err = err
+	}
+	return false
+}
+
+func (d *Decoder) expected(what string) bool { return d.fail(Bad("Expected %s", what)) }
+
+// peek returns the next byte without taking it; false at an error.
+func (d *Decoder) peek() (byte, bool) {
+	if d.err != nil || d.ended {
+		return 0, false
+	}
+	b, err := d.r.Peek(1)
+	if err != nil {
+		return 0, d.fail(err)
+	}
+	return b[0], true
+}
+
+// take takes the byte that was peeked.
+func (d *Decoder) take() {
+	d.r.Discard(1)
+	if d.length++; d.length > d.limits.Line {
+		d.fail(Bye("Command longer than %d bytes", d.limits.Line))
+	}
+}
+
+// Try takes the byte c if it is next.
+func (d *Decoder) Try(c byte) bool {
+	if b, ok := d.peek(); !ok || b != c {
+		return false
+	}
+	d.take()
+	return d.err == nil
+}
+
+// Expect takes the byte c.
+func (d *Decoder) Expect(c byte) bool {
+	return d.Try(c) || d.expected(strconv.QuoteRune(rune(c)))
+}
+
+// Next says whether the byte c is next, and leaves it.
+func (d *Decoder) Next(c byte) bool {
+	b, ok := d.peek()
+	return ok && b == c
+}
+
+// SP takes one space.
+func (d *Decoder) SP() bool { return d.Try(' ') || d.expected("a space") }
+
+// CRLF takes the command's end. A bare LF is taken too, as other servers do.
+func (d *Decoder) CRLF() bool {
+	if d.ended {
+		return d.err == nil
+	}
+	d.Try('\r')
+	if !d.Try('\n') {
+		return d.expected("the end of the command")
+	}
+	d.ended = true
+	return true
+}
+
+// AtEnd says whether the command's end is next.
+func (d *Decoder) AtEnd() bool { return d.ended || d.Next('\r') || d.Next('\n') }
+
+func isAtomChar(c byte) bool {
+	return c > ' ' && c < 0x7f && strings.IndexByte(`(){%*"\]`, c) < 0
+}
+
+func isAStringChar(c byte) bool { return isAtomChar(c) || c == ']' }
+
+func isListChar(c byte) bool { return isAStringChar(c) || c == '%' || c == '*' }
+
+func (d *Decoder) word(s *string, what string, ok func(byte) bool) bool {
+	var b []byte
+	for {
+		c, more := d.peek()
+		if !more || !ok(c) {
+			break
+		}
+		b = append(b, c)
+		d.take()
+	}
+	if d.err != nil {
+		return false
+	}
+	if len(b) == 0 {
+		return d.expected(what)
+	}
+	*s = string(b)
+	return true
+}
+
+// Tag takes a command's tag.
+func (d *Decoder) Tag(s *string) bool {
+	return d.word(s, "a tag", func(c byte) bool { return isAStringChar(c) && c != '+' })
+}
+
+// Atom takes an atom.
+func (d *Decoder) Atom(s *string) bool { return d.word(s, "an atom", isAtomChar) }
+
+// Keyword takes an atom and folds it to capitals: commands, items, keys.
+func (d *Decoder) Keyword(s *string) bool {
+	if !d.Atom(s) {
+		return false
+	}
+	*s = strings.ToUpper(*s)
+	return true
+}
+
+// AString takes an atom, a quoted string or a literal.
+func (d *Decoder) AString(s *string) bool {
+	if d.Next('"') || d.Next('{') {
+		return d.String(s)
+	}
+	return d.word(s, "a string", isAStringChar)
+}
+
+// ListMailbox takes LIST's pattern, in which % and * may stand bare.
+func (d *Decoder) ListMailbox(s *string) bool {
+	if d.Next('"') || d.Next('{') {
+		return d.String(s)
+	}
+	return d.word(s, "a mailbox pattern", isListChar)
+}
+
+// String takes a quoted string or a literal.
+func (d *Decoder) String(s *string) bool {
+	switch {
+	case d.Next('"'):
+		return d.quoted(s)
+	case d.Next('{'):
+		var l Literal
+		if !d.LiteralHeader(&l) {
+			return false
+		}
+		b, ok := d.literal(l)
+		*s = string(b)
+		return ok
+	}
+	return d.expected("a string")
+}
+
+func (d *Decoder) quoted(s *string) bool {
+	d.take()
+	var b []byte
+	for {
+		c, ok := d.peek()
+		if !ok {
+			return false
+		}
+		switch c {
+		case '\r', '\n', 0:
+			return d.fail(Bad("A quoted string may not hold CR, LF or NUL"))
+		case '"':
+			d.take()
+			*s = string(b)
+			return d.err == nil
+		case '\\':
+			d.take()
+			if c, ok = d.peek(); !ok || c != '"' && c != '\\' {
+				return d.expected("\\ or \" after \\")
+			}
+		}
+		b = append(b, c)
+		d.take()
+		if d.err != nil {
+			return false
+		}
+	}
+}
+
+// A Literal is the head of a literal: {Size}, {Size+} or ~{Size}.
+type Literal struct {
+	Size    int64
+	NonSync bool // RFC 7888: it follows without our asking
+}
+
+// LiteralHeader takes a literal's head with its CRLF. The client sends the
+// bytes after GoAhead, or at once if the literal is non-synchronising.
+func (d *Decoder) LiteralHeader(l *Literal) bool {
+	if !d.Expect('{') {
+		return false
+	}
+	var n uint64
+	if !d.Number64(&n) {
+		return false
+	}
+	l.NonSync = d.Try('+')
+	if !d.Expect('}') {
+		return false
+	}
+	d.Try('\r')
+	if !d.Expect('\n') {
+		return false
+	}
+	l.Size = int64(n)
+	return true
+}
+
+// GoAhead asks the client for a literal that waits for it.
+func (d *Decoder) GoAhead(l Literal) error {
+	if l.NonSync {
+		return nil
+	}
+	return d.goAhead()
+}
+
+// literal reads a literal that is small enough to be kept.
+func (d *Decoder) literal(l Literal) ([]byte, bool) {
+	if d.literals++; d.literals > d.limits.Literals || l.Size > d.limits.Literal {
+		err := Bad("A command may have %d literals of %d bytes here", d.limits.Literals, d.limits.Literal)
+		return nil, d.Refuse(l, err)
+	}
+	if err := d.GoAhead(l); err != nil {
+		return nil, d.fail(err)
+	}
+	b := make([]byte, l.Size)
+	if _, err := io.ReadFull(d.r, b); err != nil {
+		return nil, d.fail(unexpected(err))
+	}
+	if strings.IndexByte(string(b), 0) >= 0 {
+		return nil, d.fail(Bad("A literal may not hold NUL"))
+	}
+	return b, true
+}
+
+// Refuse makes err the command's error because of a literal whose head has
+// been read. What the client sends of it regardless is thrown away, so that no
+// byte of it is ever taken for a command.
+func (d *Decoder) Refuse(l Literal, err error) bool {
+	d.fail(err)
+	if l.NonSync {
+		if derr := d.discardLiteral(l.Size); derr != nil {
+			d.err = derr
+		}
+		return false
+	}
+	d.ended = true // the client waits for our leave, which does not come
+	return false
+}
+
+// Body returns a reader of a literal's bytes. The caller reads it to its end.
+func (d *Decoder) Body(l Literal) io.Reader { return io.LimitReader(d.r, l.Size) }
+
+// Number takes a number of 32 bits.
+func (d *Decoder) Number(n *uint32) bool {
+	var v uint64
+	if !d.Number64(&v) {
+		return false
+	}
+	if v > 1<<32-1 {
+		return d.fail(Bad("Number too large"))
+	}
+	*n = uint32(v)
+	return true
+}
+
+// Number64 takes a number of 63 bits (RFC 9051 section 9, number64).
+func (d *Decoder) Number64(n *uint64) bool {
+	var s string
+	if !d.word(&s, "a number", func(c byte) bool { return c >= '0' && c <= '9' }) {
+		return false
+	}
+	v, err := strconv.ParseUint(s, 10, 63)
+	if err != nil {
+		return d.fail(Bad("Number too large"))
+	}
+	*n = v
+	return true
+}
+
+// List takes a list in parentheses, calling item for each.
+func (d *Decoder) List(item func() bool) bool {
+	if !d.Expect('(') {
+		return false
+	}
+	for !d.Try(')') {
+		if !item() {
+			return false
+		}
+		if !d.Next(')') && !d.SP() {
+			return false
+		}
+	}
+	return d.err == nil
+}
+
+// Flag takes a flag: \Seen, or a keyword.
+func (d *Decoder) Flag(f *goimap.Flag) bool {
+	var s string
+	system := d.Try('\\')
+	if !d.Atom(&s) {
+		return false
+	}
+	if system {
+		s = `\` + s
+	}
+	*f = goimap.Flag(s)
+	return true
+}
+
+// Flags takes a list of flags.
+func (d *Decoder) Flags(fs *[]goimap.Flag) bool {
+	return d.List(func() bool {
+		var f goimap.Flag
+		ok := d.Flag(&f)
+		*fs = append(*fs, f)
+		return ok
+	})
+}
+
+// Mailbox takes a mailbox name and decodes it to UTF-8. INBOX comes in capitals.
+func (d *Decoder) Mailbox(name *string) bool {
+	var s string
+	if !d.AString(&s) {
+		return false
+	}
+	utf8, err := DecodeMailbox(s)
+	if err != nil {
+		return d.fail(No(goimap.ResponseCodeCannot, "Mailbox name is not valid"))
+	}
+	*name = utf8
+	return true
+}
+
+// Discard reads the rest of a command whose reading was given up, every
+// literal included. Its error means that the connection cannot go on.
+func (d *Decoder) Discard() error {
+	if d.err != nil && !isReply(d.err) {
+		return d.err
+	}
+	for !d.ended {
+		tail, err := d.restOfLine()
+		if err != nil {
+			return err
+		}
+		size, nonSync, ok := literalAtEnd(tail)
+		if !ok || !nonSync {
+			d.ended = true
+			return nil
+		}
+		if err := d.discardLiteral(size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restOfLine reads to the next LF and returns the last bytes before it.
+func (d *Decoder) restOfLine() (string, error) {
+	const keep = 32
+	var tail []byte
+	for {
+		chunk, err := d.r.ReadSlice('\n')
+		if d.length += len(chunk); d.length > d.limits.Line {
+			return "", Bye("Command longer than %d bytes", d.limits.Line)
+		}
+		tail = append(tail, chunk...)
+		tail = tail[max(0, len(tail)-keep):]
+		if err == nil {
+			return strings.TrimRight(string(tail), "\r\n"), nil
+		}
+		if err != bufio.ErrBufferFull {
+			return "", unexpected(err)
+		}
+	}
+}
+
+// literalAtEnd finds "{123}" or "{123+}" at the end of a line.
+func literalAtEnd(line string) (size int64, nonSync, ok bool) {
+	open := strings.LastIndexByte(line, '{')
+	if open < 0 || !strings.HasSuffix(line, "}") {
+		return 0, false, false
+	}
+	digits, nonSync := strings.CutSuffix(line[open+1:len(line)-1], "+")
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil {
+		// Too long a number, or none: what follows cannot be told from a command.
+		return 1<<63 - 1, nonSync, strings.Trim(digits, "0123456789") == "" && digits != ""
+	}
+	return int64(n), nonSync, true
+}
+
+func (d *Decoder) discardLiteral(size int64) error {
+	if size > d.limits.Discard {
+		return Bye("Literal of more than %d bytes", d.limits.Discard)
+	}
+	_, err := io.CopyN(io.Discard, d.r, size)
+	return unexpected(err)
+}
+
+// Line reads a line that is not part of the grammar: an AUTHENTICATE response,
+// or DONE.
+func (d *Decoder) Line() (string, error) {
+	var line []byte
+	for {
+		chunk, err := d.r.ReadSlice('\n')
+		if line = append(line, chunk...); len(line) > d.limits.Line {
+			return "", Bye("Line longer than %d bytes", d.limits.Line)
+		}
+		if err == nil {
+			return strings.TrimRight(string(line), "\r\n"), nil
+		}
+		if err != bufio.ErrBufferFull {
+			return "", err
+		}
+	}
+}
+
+func isReply(err error) bool {
+	var reply *goimap.Error
+	return errors.As(err, &reply) && reply.Type != goimap.StatusResponseTypeBye
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

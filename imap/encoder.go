@@ -1,0 +1,173 @@
+package imap
+
+import (
+	"io"
+	"strconv"
+	"time"
+
+	goimap "github.com/emersion/go-imap/v2"
+)
+
+// flushAt is how much output is gathered before it is written; a command's
+// responses leave in few writes of about this size.
+const flushAt = 32 << 10
+
+// An Encoder gathers responses in one buffer. A write error sticks: Flush
+// returns it.
+type Encoder struct {
+	w   io.Writer
+	buf []byte
+	err error
+}
+
+func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w} }
+
+// Flush writes what has been gathered and lets go of a large buffer.
+func (e *Encoder) Flush() error {
+	e.flush()
+	if cap(e.buf) > 4<<10 {
+		e.buf = nil // an idle session keeps nothing
+	}
+	return e.err
+}
+
+func (e *Encoder) flush() {
+	if len(e.buf) > 0 && e.err == nil {
+		_, e.err = e.w.Write(e.buf)
+	}
+	e.buf = e.buf[:0]
+}
+
+// Err returns the first error of writing.
+func (e *Encoder) Err() error { return e.err }
+
+// Write takes bytes as they are, as of a literal.
+func (e *Encoder) Write(p []byte) (int, error) {
+	if len(e.buf)+len(p) > flushAt {
+		e.flush()
+	}
+	if len(p) >= flushAt {
+		if e.err == nil {
+			_, e.err = e.w.Write(p)
+		}
+		return len(p), e.err
+	}
+	e.buf = append(e.buf, p...)
+	return len(p), e.err
+}
+
+// Raw appends text that is grammar already.
+func (e *Encoder) Raw(s string) *Encoder {
+	e.buf = append(e.buf, s...)
+	return e
+}
+
+// Num appends a number.
+func (e *Encoder) Num(n uint32) *Encoder {
+	e.buf = strconv.AppendUint(e.buf, uint64(n), 10)
+	return e
+}
+
+// Num64 appends a larger number.
+func (e *Encoder) Num64(n int64) *Encoder {
+	e.buf = strconv.AppendInt(e.buf, n, 10)
+	return e
+}
+
+// String appends a string: quoted if it can be, else a literal.
+func (e *Encoder) String(s string) *Encoder {
+	e.buf = AppendString(e.buf, s)
+	return e
+}
+
+// Mailbox appends a mailbox name.
+func (e *Encoder) Mailbox(name string) *Encoder { return e.String(EncodeMailbox(name)) }
+
+// Flags appends a list of flags.
+func (e *Encoder) Flags(fs []goimap.Flag) *Encoder {
+	e.buf = append(e.buf, '(')
+	for i, f := range fs {
+		if i > 0 {
+			e.buf = append(e.buf, ' ')
+		}
+		e.buf = append(e.buf, f...)
+	}
+	e.buf = append(e.buf, ')')
+	return e
+}
+
+// DateTime appends an INTERNALDATE.
+func (e *Encoder) DateTime(t time.Time) *Encoder {
+	e.buf = append(e.buf, '"')
+	e.buf = t.AppendFormat(e.buf, DateTimeLayout)
+	e.buf = append(e.buf, '"')
+	return e
+}
+
+// LiteralHeader appends a literal's head; size bytes must follow.
+func (e *Encoder) LiteralHeader(size int64) *Encoder {
+	return e.Raw("{").Num64(size).Raw("}\r\n")
+}
+
+// CRLF ends a response, and writes what has been gathered if it is enough.
+func (e *Encoder) CRLF() {
+	e.buf = append(e.buf, '\r', '\n')
+	if len(e.buf) >= flushAt {
+		e.flush()
+	}
+}
+
+// Append lets a function of this package append to the buffer.
+func (e *Encoder) Append(f func([]byte) []byte) *Encoder {
+	e.buf = f(e.buf)
+	return e
+}
+
+// Status appends a status response: tag OK [CODE] text. The tag is * for an
+// untagged one.
+func (e *Encoder) Status(tag string, typ goimap.StatusResponseType, code, text string) {
+	e.Raw(tag).Raw(" ").Raw(string(typ)).Raw(" ")
+	if code != "" {
+		e.Raw("[").Raw(code).Raw("] ")
+	}
+	e.Raw(text).CRLF()
+}
+
+// DateTimeLayout is date-time of RFC 3501 section 9, for package time.
+const DateTimeLayout = "_2-Jan-2006 15:04:05 -0700"
+
+// AppendString appends a string as RFC 3501 section 4.3 wants it: quoted where
+// that is possible, else a literal.
+func AppendString[T string | []byte](b []byte, s T) []byte {
+	if len(s) > 1000 || !quotable(s) {
+		b = append(b, '{')
+		b = strconv.AppendInt(b, int64(len(s)), 10)
+		b = append(b, "}\r\n"...)
+		return append(b, s...)
+	}
+	b = append(b, '"')
+	for i := 0; i < len(s); i++ {
+		if s[i] == '"' || s[i] == '\\' {
+			b = append(b, '\\')
+		}
+		b = append(b, s[i])
+	}
+	return append(b, '"')
+}
+
+func quotable[T string | []byte](s T) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c == '\r' || c == '\n' || c == 0 || c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// AppendNString appends a string, or NIL for nil.
+func AppendNString(b []byte, s []byte) []byte {
+	if s == nil {
+		return append(b, "NIL"...)
+	}
+	return AppendString(b, s)
+}

@@ -1,0 +1,119 @@
+package imap
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+)
+
+// A NumSet is a set of message numbers or UIDs as a client sent it: ranges in
+// any order, 0 for *. It is never expanded: 1:4294967295 is one range.
+type NumSet []NumRange
+
+// A NumRange is a number, or two with all between them.
+type NumRange struct{ Start, Stop uint32 }
+
+// maxRanges bounds the ranges of a set.
+const maxRanges = 10000
+
+// NumSet takes a set: 1,3:5,9:*.
+func (d *Decoder) NumSet(set *NumSet) bool {
+	for {
+		var r NumRange
+		if !d.setNumber(&r.Start) {
+			return false
+		}
+		r.Stop = r.Start
+		if d.Try(':') && !d.setNumber(&r.Stop) {
+			return false
+		}
+		if len(*set) >= maxRanges {
+			return d.fail(Bad("More than %d ranges in a set", maxRanges))
+		}
+		*set = append(*set, r)
+		if !d.Try(',') {
+			return d.err == nil
+		}
+	}
+}
+
+func (d *Decoder) setNumber(n *uint32) bool {
+	if d.Try('*') {
+		*n = 0
+		return true
+	}
+	if !d.Number(n) {
+		return false
+	}
+	if *n == 0 {
+		return d.fail(Bad("0 is not a message number"))
+	}
+	return true
+}
+
+// Resolve returns the set with * as the largest number in use, in ascending
+// order and without overlaps.
+func (s NumSet) Resolve(largest uint32) NumSet {
+	out := make(NumSet, 0, len(s))
+	for _, r := range s {
+		if r.Start == 0 {
+			r.Start = largest
+		}
+		if r.Stop == 0 {
+			r.Stop = largest
+		}
+		if r.Start > r.Stop {
+			r.Start, r.Stop = r.Stop, r.Start
+		}
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b NumRange) int { return cmp.Compare(a.Start, b.Start) })
+	merged := out[:0]
+	for _, r := range out {
+		if n := len(merged); n > 0 && r.Start <= merged[n-1].Stop {
+			merged[n-1].Stop = max(merged[n-1].Stop, r.Stop)
+			continue
+		}
+		merged = append(merged, r)
+	}
+	return merged
+}
+
+// Contains says whether a resolved set holds n.
+func (s NumSet) Contains(n uint32) bool {
+	i, found := slices.BinarySearchFunc(s, n, func(r NumRange, n uint32) int {
+		switch {
+		case r.Stop < n:
+			return -1
+		case r.Start > n:
+			return 1
+		}
+		return 0
+	})
+	return found && i < len(s)
+}
+
+// Add appends a number to a set that is being built in ascending order.
+func (s *NumSet) Add(n uint32) {
+	if k := len(*s); k > 0 && (*s)[k-1].Stop+1 == n {
+		(*s)[k-1].Stop = n
+		return
+	}
+	*s = append(*s, NumRange{n, n})
+}
+
+// String returns the set as it is written.
+func (s NumSet) String() string {
+	var b []byte
+	for i, r := range s {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendUint(b, uint64(r.Start), 10)
+		if r.Stop != r.Start {
+			b = append(b, ':')
+			b = strconv.AppendUint(b, uint64(r.Stop), 10)
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,297 @@
+// Package monitor is the part of smail that runs as root. For one connection it
+//
+//   - starts smail-front, which speaks with the client as an unprivileged user,
+//   - makes the one signature of the TLS handshake, so that the front never
+//     holds the private key,
+//   - asks PAM about a name and a password, three times at most,
+//   - looks into and writes the session file,
+//   - and becomes the user, executing the session program in its own place.
+//
+// It reads nothing from strangers but bounded login frames, opens no path
+// below a home, and ends at the first frame it did not expect.
+package monitor
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"smail/config"
+	"smail/login"
+	"smail/logline"
+	"smail/pam"
+	"smail/sessionfile"
+)
+
+// Services are the names smaild can be started with, and their session programs.
+var Services = map[string]string{
+	"imaps": "smail-imap", "imap": "smail-imap",
+	"pop3s": "smail-pop3", "pop3": "smail-pop3",
+	"submissions": "smail-submit", "submission": "smail-submit",
+}
+
+// A Monitor serves one service.
+type Monitor struct {
+	Config     *config.Config
+	ConfigPath string
+	Service    string
+	keys       []keyPair
+}
+
+// New checks all that a login will need, so that what is missing is said at
+// the start and not to a client.
+func New(cfg *config.Config, path, service string) (*Monitor, error) {
+	m := &Monitor{Config: cfg, ConfigPath: path, Service: service}
+	if Services[service] == "" {
+		return nil, fmt.Errorf("unknown service %q: expected imaps, imap, pop3s, pop3, submissions or submission", service)
+	}
+	if err := m.pam().Check(); err != nil {
+		return nil, err
+	}
+	if len(cfg.TLSCertificates) == 0 {
+		return nil, fmt.Errorf("%s: no tls_certificate: smail serves nothing without TLS", path)
+	}
+	for i, cert := range cfg.TLSCertificates {
+		k, err := loadKeyPair(cert, cfg.TLSKeys[i])
+		if err != nil {
+			return nil, err
+		}
+		m.keys = append(m.keys, k)
+	}
+	for _, program := range []string{"smail-front", Services[service]} {
+		if err := executable(cfg.LibexecDir + "/" + program); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *Monitor) pam() pam.Service {
+	return pam.Service{Name: m.Config.PAMService, ConfDir: m.Config.PAMConfDir}
+}
+
+// Serve serves the connection on descriptor conn: the whole way of a login.
+// After one it does not return, for the process has become the session.
+func (m *Monitor) Serve(conn int) error {
+	peer, err := peerAddr(conn)
+	if err != nil {
+		return fmt.Errorf("peer of the connection: %w", err)
+	}
+	logline.Always("service", m.Service, "peer", peer.Addr().String())
+	c := &connection{Monitor: m, peer: peer, deadline: time.Now().Add(m.Config.LoginTimeout)}
+	if err := c.startFront(conn); err != nil {
+		return err
+	}
+	for {
+		req, err := c.readRequest()
+		switch {
+		case errors.Is(err, login.ErrEOF): // the client left before it logged in
+			syscall.Wait4(c.front, nil, 0, nil)
+			return nil
+		case err != nil: // time is up, or the front is not what we started
+			syscall.Kill(c.front, syscall.SIGKILL)
+			return fmt.Errorf("read from smail-front: %w", err)
+		}
+		if err := c.answer(req); err != nil {
+			syscall.Kill(c.front, syscall.SIGKILL)
+			return err
+		}
+	}
+}
+
+// A connection is one client's way to its login.
+type connection struct {
+	*Monitor
+	peer     netip.AddrPort
+	deadline time.Time // for the login in all
+	front    int       // pid
+	login    int       // SOCK_SEQPACKET to the front
+	mail     int       // SOCK_STREAM that becomes the session's 0 and 1
+	signed   bool
+	tries    int // of password
+	asked    int // of recent
+}
+
+func (c *connection) readRequest() (*login.Request, error) {
+	// The front's own clock runs out first; a second more tells a slow front
+	// from one that ignores its clock.
+	left := time.Until(c.deadline) + time.Second
+	tv := syscall.NsecToTimeval(max(left, time.Millisecond).Nanoseconds())
+	if err := syscall.SetsockoptTimeval(c.login, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &tv); err != nil {
+		return nil, err
+	}
+	return login.ReadRequest(c.login)
+}
+
+// answer carries out one request. Its error ends the connection.
+func (c *connection) answer(req *login.Request) error {
+	switch req.Kind {
+	case login.KindSign:
+		if c.signed {
+			return errors.New("smail-front asked for a second signature")
+		}
+		c.signed = true
+		sig, err := c.sign(req)
+		if err != nil {
+			return fmt.Errorf("sign for smail-front: %w", err)
+		}
+		return login.WriteAnswer(c.login, login.Answer{Status: login.Signed, Data: sig})
+	case login.KindPassword:
+		if c.tries++; c.tries > login.MaxTries {
+			return errors.New("smail-front asked for too many logins")
+		}
+		return c.password(req)
+	case login.KindRecent:
+		if c.asked++; c.asked > login.MaxTries || !c.relays() {
+			return errors.New("smail-front asked for what its service has not")
+		}
+		return c.recent()
+	}
+	return errors.New("smail-front sent an unexpected frame")
+}
+
+// Refusals of a password come at one moment, whatever the reason was, so that
+// their time does not tell names that exist from others. pam_fail_delay(3)
+// makes PAM's own delay random, between one and three seconds.
+const (
+	refusalDelay     = 2 * time.Second
+	slowRefusalDelay = 3500 * time.Millisecond // where PAM delays by itself
+	slowPAM          = 900 * time.Millisecond
+)
+
+func (c *connection) password(req *login.Request) error {
+	start := time.Now()
+	who, err := c.authenticate(req.Name, req.Password)
+	clear(req.Password)
+	if err == nil {
+		return c.become(who, "password")
+	}
+	delay := refusalDelay
+	if time.Since(start) > slowPAM {
+		delay = slowRefusalDelay
+	}
+	time.Sleep(time.Until(start.Add(delay)))
+	return c.refuse(err, req.Name)
+}
+
+// authenticate finds the account that name and password open. A nil password
+// only looks whether the account is good.
+func (c *connection) authenticate(name string, password []byte) (*account, error) {
+	name = c.localName(name)
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	if password != nil && len(password) == 0 {
+		return nil, fmt.Errorf("empty password: %w", pam.ErrRefused)
+	}
+	tx, err := c.pam().Start(name, password, c.peer.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	who, err := c.lookup(tx.User)
+	if err != nil {
+		tx.Close()
+		return nil, err
+	}
+	who.tx = tx
+	return who, nil
+}
+
+// recent lets the user in who was last seen at the peer's address.
+func (c *connection) recent() error {
+	recs, err := sessionfile.Read(c.Config.SessionFile)
+	if err != nil {
+		return c.refuse(err, "")
+	}
+	r, ok := sessionfile.Sender(recs, c.peer.Addr(), c.Config.RelayWindow, c.Config.RelayLiveOnly)
+	if !ok {
+		return c.refuse(fmt.Errorf("no recent login of one user at this address: %w", pam.ErrRefused), "")
+	}
+	who, err := c.authenticate(r.User, nil)
+	if err == nil && who.uid != r.UID {
+		err = fmt.Errorf("%s has another uid than at the login: %w", r.User, pam.ErrRefused)
+	}
+	if err != nil {
+		return c.refuse(err, r.User)
+	}
+	return c.become(who, "recent")
+}
+
+// relays says whether the service takes mail without a login of its own.
+func (c *connection) relays() bool {
+	return Services[c.Service] == "smail-submit" && c.Config.RelayWindow > 0
+}
+
+// refuse logs why, and tells the front only whether the client is to blame.
+func (c *connection) refuse(err error, name string) error {
+	a := login.Answer{Status: login.Refused}
+	event := logline.Warn
+	if !errors.Is(err, pam.ErrRefused) {
+		a.Status, event = login.Unavailable, logline.Error
+	}
+	// A name that is no account may be a password typed into the wrong field.
+	if _, known := lookupUser(c.localName(name)); known != nil {
+		name = ""
+	}
+	event("login refused", "user", name, "reason", err.Error())
+	return login.WriteAnswer(c.login, a)
+}
+
+// become opens and closes PAM's session, writes the session file, tells the
+// front, and turns this process into the user's session.
+func (c *connection) become(who *account, how string) error {
+	if err := c.enter(who, how); err != nil {
+		who.tx.Close()
+		return c.refuse(err, who.name)
+	}
+	logline.Info("login", "user", who.name, "by", how)
+	if c.Config.PAMSession == "held" {
+		return c.holdSession(who, how)
+	}
+	if err := who.tx.Close(); err != nil {
+		logline.Warn("PAM session not closed", "user", who.name, "reason", err.Error())
+	}
+	if err := login.WriteAnswer(c.login, login.Answer{Status: login.OK}); err != nil {
+		return fmt.Errorf("answer smail-front: %w", err)
+	}
+	return c.execSession(who, how)
+}
+
+// enter does what root must do for a user's session before it starts.
+func (c *connection) enter(who *account, how string) error {
+	if err := who.setGroups(); err != nil {
+		return err
+	}
+	if err := who.tx.OpenSession(); err != nil {
+		return err
+	}
+	if how != "password" {
+		return nil // sending by recent login must not make itself recent
+	}
+	r := sessionfile.New(who.uid, who.name, c.peer.Addr(), c.Service)
+	err := sessionfile.Add(c.Config.SessionFile, r, c.Config.RelayWindow, c.Config.MaxSessionsPerUser)
+	if errors.Is(err, sessionfile.ErrTooMany) {
+		return err
+	}
+	if err != nil { // costs the user nothing but sending without a login
+		logline.Error("session file not written", "reason", err.Error())
+	}
+	return nil
+}
+
+func peerAddr(conn int) (netip.AddrPort, error) {
+	sa, err := syscall.Getpeername(conn)
+	if err != nil {
+		return netip.AddrPort{}, os.NewSyscallError("getpeername", err)
+	}
+	switch sa := sa.(type) {
+	case *syscall.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
+	case *syscall.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port)), nil
+	}
+	return netip.AddrPort{}, errors.New("not an internet address")
+}

@@ -1,0 +1,124 @@
+package monitor
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"smail/login"
+)
+
+// startFront starts smail-front with the client's connection, two channels to
+// this process, and its Setup. It closes the connection here: from now on only
+// the front can read it.
+func (c *connection) startFront(conn int) error {
+	setup, err := c.writeSetup()
+	if err != nil {
+		return fmt.Errorf("setup for smail-front: %w", err)
+	}
+	loginPair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
+	}
+	mailPair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
+	}
+	attr := &syscall.ProcAttr{
+		Dir: "/",
+		// One processor is enough for one client, and saves 0.2 MB.
+		Env: []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
+		Files: []uintptr{login.FDClient: uintptr(conn), 1: uintptr(conn), login.FDLog: 2,
+			login.FDLogin: uintptr(loginPair[1]), login.FDMail: uintptr(mailPair[1]), login.FDSetup: uintptr(setup)},
+	}
+	if os.Getuid() == 0 {
+		if attr.Sys, err = c.frontCredential(); err != nil {
+			return err
+		}
+	}
+	path := c.Config.LibexecDir + "/smail-front"
+	c.front, err = syscall.ForkExec(path, []string{"smail-front"}, attr)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", path, err)
+	}
+	c.login, c.mail = loginPair[0], mailPair[0]
+	for _, fd := range []int{loginPair[1], mailPair[1], setup} {
+		syscall.Close(fd)
+	}
+	return closeConnection(conn)
+}
+
+// closeConnection puts /dev/null where the client's connection was, so that
+// 0 and 1 stay taken.
+func closeConnection(conn int) error {
+	null, err := syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open /dev/null: %w", err)
+	}
+	for _, fd := range []int{0, 1} {
+		if err := syscall.Dup3(null, fd, 0); err != nil {
+			return os.NewSyscallError("dup", err)
+		}
+	}
+	if conn > 2 {
+		syscall.Close(conn)
+	}
+	return syscall.Close(null)
+}
+
+func (c *connection) writeSetup() (fd int, err error) {
+	s := login.Setup{
+		Service: c.Service, Hostname: c.Config.Hostname, Peer: c.peer.Addr().String(),
+		LoginTimeout: c.Config.LoginTimeout, IdleTimeout: c.Config.IdleTimeout,
+		MaxMessageSize: c.Config.MaxMessageSize, MaxRecipients: c.Config.MaxRecipients,
+		Recent: c.relays(),
+	}
+	for _, k := range c.keys {
+		s.Chains = append(s.Chains, k.chain)
+	}
+	fd, err = unix.MemfdCreate("setup", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, os.NewSyscallError("memfd_create", err)
+	}
+	if _, err := syscall.Pwrite(fd, s.Marshal(), 0); err != nil {
+		syscall.Close(fd)
+		return -1, os.NewSyscallError("pwrite", err)
+	}
+	return fd, nil
+}
+
+func (c *connection) frontCredential() (*syscall.SysProcAttr, error) {
+	u, err := lookupUser(c.Config.FrontUser)
+	if err != nil {
+		return nil, fmt.Errorf("front_user %s: %w", c.Config.FrontUser, err)
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	if err1 != nil || err2 != nil || uid == 0 || gid == 0 {
+		return nil, fmt.Errorf("front_user %s: uid and gid must not be root's", c.Config.FrontUser)
+	}
+	return &syscall.SysProcAttr{Credential: credential(uid, gid, nil)}, nil
+}
+
+func credential(uid, gid int, groups []int) *syscall.Credential {
+	cred := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	for _, g := range groups {
+		cred.Groups = append(cred.Groups, uint32(g))
+	}
+	return cred
+}
+
+// executable says why a program could not be started.
+func executable(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+		return fmt.Errorf("%s is not a program", path)
+	}
+	return nil
+}
