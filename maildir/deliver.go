@@ -1,0 +1,146 @@
+package maildir
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Delivery is a message on its way into a folder. Nobody sees it before
+// Commit; a crash leaves a file in tmp/, which everybody may remove after 36
+// hours by Maildir's rules.
+type Delivery struct {
+	folder  *Folder
+	file    *os.File
+	key     string
+	size    int64 // as stored
+	crlf    int64 // with CRLF line ends
+	last    byte  // of what was written
+	heldCR  bool  // a CR that may be half of a line's end
+	tmpName string
+	tmp     int
+	done    bool
+}
+
+// NewDelivery begins a message. The folder need not be one that was opened for
+// changes.
+func (f *Folder) NewDelivery() (*Delivery, error) {
+	d := &Delivery{folder: f, key: newKey()}
+	d.tmpName = d.key
+	var err error
+	if d.tmp, err = unix.Openat(f.dir, "tmp", openDir, 0); err != nil {
+		return nil, fmt.Errorf("open tmp: %w", err)
+	}
+	fd, err := unix.Openat(d.tmp, d.tmpName, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		unix.Close(d.tmp)
+		return nil, fmt.Errorf("create tmp/%s: %w", d.tmpName, err)
+	}
+	d.file = os.NewFile(uintptr(fd), d.tmpName)
+	return d, nil
+}
+
+// Write takes a part of the message. CRLF is stored as LF, as the MTA does.
+func (d *Delivery) Write(p []byte) (int, error) {
+	n := len(p)
+	if d.heldCR && n > 0 {
+		d.heldCR = false
+		if p[0] != '\n' {
+			if err := d.store([]byte{'\r'}); err != nil {
+				return 0, err
+			}
+		}
+	}
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\r')
+		if i < 0 {
+			return n, d.store(p)
+		}
+		if err := d.store(p[:i]); err != nil {
+			return 0, err
+		}
+		p = p[i:]
+		switch {
+		case len(p) == 1:
+			d.heldCR = true
+			p = nil
+		case p[1] == '\n':
+			p = p[1:]
+		default:
+			if err := d.store(p[:1]); err != nil {
+				return 0, err
+			}
+			p = p[1:]
+		}
+	}
+	return n, nil
+}
+
+func (d *Delivery) store(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	d.size += int64(len(p))
+	d.crlf += int64(len(p) + bytes.Count(p, []byte("\n")))
+	_, err := d.file.Write(p)
+	return err
+}
+
+// Abort removes what was written, unless it was committed.
+func (d *Delivery) Abort() {
+	if d.done {
+		return
+	}
+	d.done = true
+	d.file.Close()
+	unix.Unlinkat(d.tmp, d.tmpName, 0)
+	unix.Close(d.tmp)
+}
+
+// Commit puts the message into the folder and returns its UID. The order makes
+// a crash at any point lose nothing that was acknowledged and use no UID
+// twice: data, UID, name, each on the disk before the next.
+func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
+	defer d.Abort()
+	f := d.folder
+	if d.heldCR {
+		if err := d.store([]byte{'\r'}); err != nil {
+			return 0, err
+		}
+	}
+	if !date.IsZero() {
+		tv := []unix.Timeval{unix.NsecToTimeval(now().UnixNano()), unix.NsecToTimeval(date.UnixNano())}
+		if err := unix.Futimes(int(d.file.Fd()), tv); err != nil {
+			return 0, fmt.Errorf("set date: %w", err)
+		}
+	}
+	if f.store.fsync != Never {
+		if err := d.file.Sync(); err != nil {
+			return 0, err
+		}
+	}
+	d.key = fmt.Sprintf("%s,S=%d,W=%d", d.key, d.size, d.crlf)
+	err = f.withLock(func() error {
+		u, err := f.uidlistNow()
+		if err != nil {
+			return err
+		}
+		uid = u.uidnext
+		if err := f.appendUIDs(u, []uidRecord{{uid: uid, key: d.key}}); err != nil {
+			return err
+		}
+		name := joinName(d.key, flags, "")
+		if err := unix.Renameat2(d.tmp, d.tmpName, f.cur, name, unix.RENAME_NOREPLACE); err != nil {
+			return fmt.Errorf("rename to cur: %w", err)
+		}
+		f.stamps[0].settled = false
+		d.done = true
+		d.file.Close()
+		unix.Close(d.tmp)
+		return f.syncDir(f.cur)
+	})
+	return uid, err
+}

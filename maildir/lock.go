@@ -1,0 +1,94 @@
+package maildir
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrLocked says that another program held a lock for too long.
+var ErrLocked = errors.New("locked by another program")
+
+// The times of Dovecot's dotlocks.
+const (
+	lockPatience  = 60 * time.Second  // how long to wait for a lock
+	lockUnchanged = 120 * time.Second // a lock that nobody touches that long is stale
+	lockYoung     = 2 * time.Second   // a lock of a dead process may be just being made
+)
+
+// A dotlock is a file beside what it locks, with "pid:hostname" in it: the
+// lock that Dovecot takes.
+type dotlock struct {
+	dir  int
+	name string
+}
+
+// takeLock makes the lock file name in a folder, waiting for its turn and
+// removing a stale one.
+func takeLock(dir int, name string) (*dotlock, error) {
+	host, _ := hostname()
+	content := fmt.Sprintf("%d:%s", os.Getpid(), host)
+	deadline := time.Now().Add(lockPatience)
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		fd, err := unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+		if err == nil {
+			_, err = unix.Write(fd, []byte(content))
+			unix.Close(fd)
+			if err != nil {
+				unix.Unlinkat(dir, name, 0)
+				return nil, fmt.Errorf("write %s: %w", name, err)
+			}
+			return &dotlock{dir, name}, nil
+		}
+		if err != unix.EEXIST {
+			return nil, fmt.Errorf("create %s: %w", name, err)
+		}
+		if breakStale(dir, name, host) {
+			continue
+		}
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("%s: %w", name, ErrLocked)
+		}
+		time.Sleep(wait)
+	}
+}
+
+func (l *dotlock) release() { unix.Unlinkat(l.dir, l.name, 0) }
+
+// breakStale removes a lock whose owner has died, or that is too old. It is
+// renamed first, so that of two who see a stale lock one removes it, and never
+// the new one of a third.
+func breakStale(dir int, name, host string) bool {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err == unix.ENOENT
+	}
+	defer unix.Close(fd)
+	var st, again unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return false
+	}
+	age := time.Since(time.Unix(st.Mtim.Unix()))
+	buf := make([]byte, 300)
+	n, _ := unix.Read(fd, buf)
+	pid, owner, _ := strings.Cut(string(buf[:max(n, 0)]), ":")
+	p, err := strconv.Atoi(pid)
+	dead := err == nil && p > 0 && owner == host && age > lockYoung && syscall.Kill(p, 0) == syscall.ESRCH
+	if !dead && age < lockUnchanged {
+		return false
+	}
+	if unix.Fstatat(dir, name, &again, unix.AT_SYMLINK_NOFOLLOW) != nil || again.Ino != st.Ino {
+		return true
+	}
+	aside := fmt.Sprintf("%s.%d", name, os.Getpid())
+	if unix.Renameat(dir, name, dir, aside) == nil {
+		unix.Unlinkat(dir, aside, 0)
+	}
+	return true
+}

@@ -1,0 +1,63 @@
+package maildir
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// direntBuffer is read at once: some 600 names.
+const direntBuffer = 64 << 10
+
+// eachFile calls fn with the name of every regular file in a directory.
+// Symbolic links, folders, FIFOs and devices are no messages; names that begin
+// with a dot are none by Maildir's rules.
+func eachFile(dir int, fn func(name string)) error {
+	if _, err := unix.Seek(dir, 0, 0); err != nil {
+		return fmt.Errorf("read folder: %w", err)
+	}
+	buf := make([]byte, direntBuffer)
+	for {
+		n, err := unix.Getdents(dir, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read folder: %w", err)
+		}
+		if n == 0 {
+			return nil
+		}
+		for b := buf[:n]; len(b) > 0; {
+			// struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name
+			size := binary.NativeEndian.Uint16(b[16:])
+			typ, name := b[18], string(b[19:19+clen(b[19:size])])
+			b = b[size:]
+			if strings.HasPrefix(name, ".") {
+				continue
+			}
+			if typ == unix.DT_REG || typ == unix.DT_UNKNOWN && isRegular(dir, name) {
+				fn(name)
+			}
+		}
+	}
+}
+
+func clen(b []byte) int {
+	for i, c := range b {
+		if c == 0 {
+			return i
+		}
+	}
+	return len(b)
+}
+
+func isRegular(dir int, name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
+}
+
+func isHeaderError(err error) bool { return errors.Is(err, errUIDList) }

@@ -1,0 +1,284 @@
+package maildir
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// The UIDs of a folder are in dovecot-uidlist, the file that Dovecot uses, so
+// that one server can take the other's place, or both serve one Maildir:
+//
+//	3 V1800000000 N5 G3085f01b7f11094c501100008c4a11c1
+//	1 :1700000000.M1P1.host,S=120,W=124
+//	3 W125 P0123uidl :1700000002.M1P1.host
+//
+// The header has UIDVALIDITY (V), the next UID (N, which may lag behind: one
+// more than the last line's counts too), a GUID of the folder (G), and perhaps
+// more, which is kept. A line has a UID, fields of one capital letter and a
+// value, and a file name up to its ":2,". UIDs ascend. Lines of messages that
+// are gone stay until the file is rewritten.
+//
+// It is read without a lock, since it only grows or is replaced by rename.
+// Under the lock dovecot-uidlist.lock lines are appended, or a new file is
+// renamed over it. A torn last line is ignored: its UID was told to nobody.
+const (
+	uidlistName = "dovecot-uidlist"
+	uidlistLock = "dovecot-uidlist.lock"
+	uidlistTmp  = "dovecot-uidlist.tmp"
+)
+
+type uidlist struct {
+	version     int // 1 or 3; 0: there is none yet
+	uidvalidity uint32
+	uidnext     uint32
+	header      []string // other header fields of version 3, kept
+	records     []uidRecord
+	stamp       fileStamp
+	torn        bool // the last line has no LF: it must be rewritten, not appended to
+}
+
+type uidRecord struct {
+	uid    uint32
+	fields string // " W125 P0123uidl", kept
+	key    string
+}
+
+// A fileStamp tells one version of a file from another.
+type fileStamp struct {
+	ino   uint64
+	size  int64
+	mtime int64
+}
+
+func stampOf(st *unix.Stat_t) fileStamp { return fileStamp{st.Ino, st.Size, st.Mtim.Nano()} }
+
+var errUIDList = errors.New("unreadable header")
+
+// readUIDList reads the uidlist of a folder; a missing one is empty.
+func readUIDList(dir int) (*uidlist, error) {
+	fd, err := unix.Openat(dir, uidlistName, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err == unix.ENOENT {
+		return &uidlist{uidnext: 1}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", uidlistName, err)
+	}
+	f := os.NewFile(uintptr(fd), uidlistName)
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("stat %s: %w", uidlistName, err)
+	}
+	text := make([]byte, st.Size)
+	n, err := io.ReadFull(f, text)
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		return nil, fmt.Errorf("read %s: %w", uidlistName, err)
+	}
+	u, err := parseUIDList(text[:n])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", uidlistName, err)
+	}
+	u.stamp = stampOf(&st)
+	return u, nil
+}
+
+func parseUIDList(text []byte) (*uidlist, error) {
+	header, rest, _ := bytes.Cut(text, []byte("\n"))
+	u := &uidlist{}
+	if err := u.parseHeader(strings.Fields(string(header))); err != nil {
+		return nil, err
+	}
+	u.torn = len(text) > 0 && text[len(text)-1] != '\n'
+	u.records = make([]uidRecord, 0, bytes.Count(rest, []byte("\n")))
+	last := uint32(0)
+	for len(rest) > 0 {
+		line, tail, whole := bytes.Cut(rest, []byte("\n"))
+		rest = tail
+		r, ok := parseUIDRecord(string(line), u.version)
+		if !whole || !ok || r.uid <= last {
+			continue
+		}
+		last = r.uid
+		u.records = append(u.records, r)
+	}
+	u.uidnext = max(u.uidnext, last+1)
+	return u, nil
+}
+
+func (u *uidlist) parseHeader(f []string) error {
+	number := func(s string) uint32 {
+		n, _ := strconv.ParseUint(s, 10, 32)
+		return uint32(n)
+	}
+	switch {
+	case len(f) == 3 && f[0] == "1":
+		u.version, u.uidvalidity, u.uidnext = 1, number(f[1]), number(f[2])
+	case len(f) > 1 && f[0] == "3":
+		u.version = 3
+		for _, field := range f[1:] {
+			switch field[0] {
+			case 'V':
+				u.uidvalidity = number(field[1:])
+			case 'N':
+				u.uidnext = number(field[1:])
+			default:
+				u.header = append(u.header, field)
+			}
+		}
+	}
+	if u.version == 0 || u.uidvalidity == 0 || u.uidnext == 0 {
+		return errUIDList
+	}
+	return nil
+}
+
+// parseUIDRecord reads "<uid>( <A-Z><value>)* :<key>", or version 1's "<uid> <key>".
+func parseUIDRecord(line string, version int) (uidRecord, bool) {
+	digits, rest, ok := strings.Cut(line, " ")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if !ok || err != nil || n == 0 || n == 1<<32-1 {
+		return uidRecord{}, false
+	}
+	r := uidRecord{uid: uint32(n)}
+	name := rest
+	if version == 3 {
+		i := strings.IndexByte(rest, ':')
+		if i < 0 || i > 0 && rest[i-1] != ' ' {
+			return uidRecord{}, false
+		}
+		if i > 0 {
+			r.fields = " " + strings.TrimRight(rest[:i], " ")
+		}
+		name = rest[i+1:]
+	}
+	r.key, _ = splitName(name)
+	return r, r.key != "" && strings.IndexByte(r.key, '/') < 0
+}
+
+func (r uidRecord) append(b []byte) []byte {
+	b = strconv.AppendUint(b, uint64(r.uid), 10)
+	b = append(b, r.fields...)
+	b = append(b, " :"...)
+	b = append(b, r.key...)
+	return append(b, '\n')
+}
+
+// appendUIDs adds records under the lock, and makes the file if there is none.
+// What is on the disk afterwards never gives one of these UIDs to another.
+func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord) error {
+	if len(recs) == 0 && u.version != 0 {
+		return nil
+	}
+	u.records = append(u.records, recs...)
+	if len(recs) > 0 {
+		u.uidnext = max(u.uidnext, recs[len(recs)-1].uid+1)
+	}
+	if u.version != 3 || u.torn {
+		return f.rewriteUIDList(u)
+	}
+	fd, err := unix.Openat(f.dir, uidlistName, unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", uidlistName, err)
+	}
+	file := os.NewFile(uintptr(fd), uidlistName)
+	defer file.Close()
+	var b []byte
+	for _, r := range recs {
+		b = r.append(b)
+	}
+	if _, err := file.Write(b); err != nil {
+		unix.Ftruncate(fd, u.stamp.size) // a torn line would cost the next one
+		return err
+	}
+	if f.store.fsync != Never {
+		if err := unix.Fdatasync(fd); err != nil {
+			return fmt.Errorf("fdatasync %s: %w", uidlistName, err)
+		}
+	}
+	u.restamp(fd)
+	return nil
+}
+
+// rewriteUIDList replaces the file under the lock.
+func (f *Folder) rewriteUIDList(u *uidlist) error {
+	if u.uidvalidity == 0 {
+		v, err := f.store.nextUIDValidity()
+		if err != nil {
+			return err
+		}
+		u.uidvalidity = v
+	}
+	if len(u.header) == 0 {
+		guid := make([]byte, 16)
+		rand.Read(guid)
+		u.header = []string{fmt.Sprintf("G%x", guid)}
+	}
+	b := fmt.Appendf(nil, "3 V%d N%d %s\n", u.uidvalidity, u.uidnext, strings.Join(u.header, " "))
+	for _, r := range u.records {
+		b = r.append(b)
+	}
+	fd, err := f.store.replace(f.dir, uidlistTmp, uidlistName, b)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	u.version, u.torn = 3, false
+	u.restamp(fd)
+	return nil
+}
+
+func (u *uidlist) restamp(fd int) {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil {
+		u.stamp = stampOf(&st)
+	}
+}
+
+// replace writes a new file and renames it over the old one: data first, then
+// the name, then the folder, each on the disk before the next. It returns the
+// new file, open.
+func (s *Store) replace(dir int, tmp, name string, content []byte) (fd int, err error) {
+	unix.Unlinkat(dir, tmp, 0) // left over by one that was killed; the lock is ours
+	fd, err = unix.Openat(dir, tmp, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return -1, fmt.Errorf("create %s: %w", tmp, err)
+	}
+	err = writeAll(fd, content)
+	if err == nil && s.fsync != Never {
+		err = unix.Fsync(fd)
+	}
+	if err == nil {
+		err = unix.Renameat(dir, tmp, dir, name)
+	}
+	if err == nil && s.fsync != Never {
+		err = unix.Fsync(dir)
+	}
+	if err != nil {
+		unix.Close(fd)
+		unix.Unlinkat(dir, tmp, 0)
+		return -1, fmt.Errorf("write %s: %w", name, err)
+	}
+	return fd, nil
+}
+
+func writeAll(fd int, b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Write(fd, b)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
