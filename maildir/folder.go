@@ -61,17 +61,28 @@ type dirStamp struct {
 }
 
 // OpenFolder opens a folder and reads what is in it. With readOnly nothing is
-// changed: messages stay in new/, and are no longer recent to nobody.
+// changed: messages stay in new/.
 func (s *Store) OpenFolder(name string, readOnly bool) (*Folder, error) {
+	f, err := s.open(name, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// OpenTarget opens a folder to put messages into, without reading what is in it.
+func (s *Store) OpenTarget(name string) (*Folder, error) { return s.open(name, true) }
+
+func (s *Store) open(name string, readOnly bool) (*Folder, error) {
 	if err := checkName(name); err != nil {
 		return nil, ErrNoFolder
 	}
 	f := &Folder{Name: name, store: s, readOnly: readOnly, dir: -1, cur: -1, new: -1, byKey: map[string]*Message{}}
 	if err := f.open(); err != nil {
-		f.Close()
-		return nil, err
-	}
-	if err := f.Sync(); err != nil {
 		f.Close()
 		return nil, err
 	}

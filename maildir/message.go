@@ -82,3 +82,6 @@ func (f *Folder) Date(m *Message) (time.Time, error) {
 
 // Key returns what stays of a message's file name as long as the message does.
 func (m *Message) Key() string { return m.key }
+
+// New says whether no session has taken the message out of new/.
+func (m *Message) New() bool { return m.inNew }

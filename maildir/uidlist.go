@@ -184,6 +184,7 @@ func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord) error {
 	if u.version != 3 || u.torn {
 		return f.rewriteUIDList(u)
 	}
+	f.UIDValidity = u.uidvalidity
 	fd, err := unix.Openat(f.dir, uidlistName, unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", uidlistName, err)
@@ -231,6 +232,7 @@ func (f *Folder) rewriteUIDList(u *uidlist) error {
 	}
 	defer unix.Close(fd)
 	u.version, u.torn = 3, false
+	f.UIDValidity = u.uidvalidity
 	u.restamp(fd)
 	return nil
 }

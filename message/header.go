@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"io"
 	"iter"
 	"strings"
 )
@@ -98,27 +99,11 @@ func (h Header) Select(names []string, not bool) []byte {
 			named = named || strings.EqualFold(string(n), want)
 		}
 		if named != not {
-			out = appendCRLF(out, lines)
+			out = AppendCRLF(out, bytes.TrimRight(lines, "\r\n"))
+			out = append(out, '\r', '\n')
 		}
 	}
 	return append(out, '\r', '\n')
-}
-
-// appendCRLF appends lines with CRLF for LF.
-func appendCRLF(out, b []byte) []byte {
-	for len(b) > 0 {
-		i := bytes.IndexByte(b, '\n')
-		if i < 0 {
-			return append(append(out, b...), '\r', '\n') // the last line of a message without a body
-		}
-		line := b[:i]
-		if i > 0 && line[i-1] == '\r' {
-			line = line[:i-1]
-		}
-		out = append(append(out, line...), '\r', '\n')
-		b = b[i+1:]
-	}
-	return out
 }
 
 // Field returns a MIME field's value and its parameters, such as
@@ -170,4 +155,73 @@ func isToken(b []byte) bool {
 		}
 	}
 	return len(b) > 0
+}
+
+// CRLF returns the header with CRLF line ends.
+func (h Header) CRLF() []byte { return AppendCRLF(make([]byte, 0, len(h)+len(h)/20), h) }
+
+// ReadHeader reads a message as far as the empty line that ends its header.
+func ReadHeader(r io.Reader) (Header, error) {
+	var h Header
+	for {
+		if len(h) == cap(h) {
+			h = append(make(Header, 0, max(8<<10, 2*cap(h))), h...)
+		}
+		n, err := r.Read(h[len(h):cap(h)])
+		from := max(0, len(h)-3)
+		h = h[:len(h)+n]
+		if end := headerEnd(h, from); end >= 0 {
+			return h[:end], nil
+		}
+		if len(h) >= maxHeaderBytes || err == io.EOF {
+			return h[:min(len(h), maxHeaderBytes)], nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// headerEnd finds the end of the first empty line, looking from an offset on.
+func headerEnd(b []byte, from int) int {
+	if from == 0 {
+		if bytes.HasPrefix(b, []byte("\n")) {
+			return 1
+		}
+		if bytes.HasPrefix(b, []byte("\r\n")) {
+			return 2
+		}
+	}
+	for i := from; i < len(b); i++ {
+		j := bytes.IndexByte(b[i:], '\n')
+		if j < 0 {
+			return -1
+		}
+		i += j
+		rest := b[i+1:]
+		if bytes.HasPrefix(rest, []byte("\n")) {
+			return i + 2
+		}
+		if bytes.HasPrefix(rest, []byte("\r\n")) {
+			return i + 3
+		}
+	}
+	return -1
+}
+
+// AppendCRLF appends b with CR before each LF that has none.
+func AppendCRLF(out, b []byte) []byte {
+	for len(b) > 0 {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			return append(out, b...)
+		}
+		out = append(out, b[:i]...)
+		if len(out) == 0 || out[len(out)-1] != '\r' {
+			out = append(out, '\r')
+		}
+		out = append(out, '\n')
+		b = b[i+1:]
+	}
+	return out
 }

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"errors"
 	"io"
 )
@@ -77,24 +76,17 @@ var errEnough = errors.New("message: enough written")
 
 // convert writes a piece with CR before each LF that has none.
 func (c *crlfWriter) convert(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
 	c.out = c.out[:0]
-	for len(b) > 0 {
-		i := bytes.IndexByte(b, '\n')
-		if i < 0 {
-			c.out = append(c.out, b...)
-			c.last = b[len(b)-1]
-			break
-		}
-		if i > 0 {
-			c.last = b[i-1]
-		}
-		c.out = append(c.out, b[:i]...)
-		if c.last != '\r' {
-			c.out = append(c.out, '\r')
-		}
+	if b[0] == '\n' && c.last == '\r' { // the two halves of one line end
 		c.out = append(c.out, '\n')
-		c.last = '\n'
-		b = b[i+1:]
+		c.last, b = '\n', b[1:]
+	}
+	c.out = AppendCRLF(c.out, b)
+	if len(b) > 0 {
+		c.last = b[len(b)-1]
 	}
 	return c.emit(c.out)
 }

@@ -1,0 +1,111 @@
+package imapd
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	goimap "github.com/emersion/go-imap/v2"
+
+	"smail/imap"
+	"smail/maildir"
+)
+
+// append: RFC 3501 section 6.3.11, APPENDUID: RFC 4315 section 3. The message
+// streams into tmp/; it is in the mailbox when all of it has come.
+func (s *session) append(bool) error {
+	var name string
+	var flags []goimap.Flag
+	var date time.Time
+	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.SP() {
+		return s.d.Err()
+	}
+	if s.d.Next('(') && (!s.d.Flags(&flags) || !s.d.SP()) {
+		return s.d.Err()
+	}
+	if s.d.Next('"') && (!s.d.DateTime(&date) || !s.d.SP()) {
+		return s.d.Err()
+	}
+	var l imap.Literal
+	if !s.d.LiteralHeader(&l) {
+		return s.d.Err()
+	}
+	folder, done, err := s.open(name)
+	if err != nil {
+		s.d.Refuse(l, err)
+		return s.d.Err()
+	}
+	defer done()
+	d, err := s.receive(folder, l)
+	if err != nil {
+		return err
+	}
+	defer d.Abort()
+	if !s.d.CRLF() {
+		return s.d.Err()
+	}
+	uid, err := d.Commit(bitsOf(flags), date)
+	if err != nil {
+		return err
+	}
+	s.count.appended++
+	return s.finish(true, fmt.Sprintf("APPENDUID %d %d", folder.UIDValidity, uid), "APPEND done")
+}
+
+// receive takes a literal as a message. Whatever goes wrong, all its bytes are
+// read or never sent.
+func (s *session) receive(folder *maildir.Folder, l imap.Literal) (*maildir.Delivery, error) {
+	refuse := func(err error) (*maildir.Delivery, error) {
+		s.d.Refuse(l, err)
+		return nil, s.d.Err()
+	}
+	switch {
+	case l.Size > s.MaxMessageSize:
+		return refuse(imap.No(goimap.ResponseCodeTooBig, "Message is larger than %d bytes", s.MaxMessageSize))
+	case l.Size == 0: // RFC 3502 section 6.3.11: cancelled
+		return refuse(imap.No("", "An empty message is none"))
+	}
+	d, err := folder.NewDelivery()
+	if err != nil {
+		return refuse(err)
+	}
+	if err := s.d.GoAhead(l); err != nil {
+		d.Abort()
+		return nil, err
+	}
+	body := s.d.Body(l)
+	// A failure of ours must not leave the rest of the message unread.
+	_, err = io.CopyBuffer(onlyWriter{d}, body, make([]byte, copyBuffer))
+	if n, rerr := io.Copy(io.Discard, body); rerr != nil || s.short(body) {
+		d.Abort()
+		return nil, firstError(rerr, io.ErrUnexpectedEOF)
+	} else if n > 0 && err == nil {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		d.Abort()
+		return nil, err
+	}
+	return d, nil
+}
+
+// copyBuffer is how much of a message is written at once.
+const copyBuffer = 64 << 10
+
+// onlyWriter hides everything but Write from io.Copy.
+type onlyWriter struct{ io.Writer }
+
+// short says whether a literal's reader ended before its last byte.
+func (s *session) short(body io.Reader) bool {
+	l, ok := body.(*io.LimitedReader)
+	return ok && l.N > 0
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package imapd
+
+import (
+	"fmt"
+
+	goimap "github.com/emersion/go-imap/v2"
+
+	"smail/imap"
+	"smail/maildir"
+)
+
+// copy: RFC 3501 section 6.4.7, UID COPY: section 6.4.8, COPYUID: RFC 4315
+// section 3.
+func (s *session) copy(uid bool) error {
+	msgs, dest, done, err := s.copyArgs(uid)
+	if err != nil {
+		return err
+	}
+	defer done()
+	from, to, err := s.box.Copy(msgs, dest)
+	if err != nil {
+		return err
+	}
+	s.count.copied += len(to)
+	return s.finish(uid, copyUID(dest, from, to), "COPY done")
+}
+
+// move: RFC 6851 section 3.
+func (s *session) move(uid bool) error {
+	msgs, dest, done, err := s.copyArgs(uid)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := s.writable(); err != nil {
+		return err
+	}
+	from, to, err := s.box.Move(msgs, dest)
+	if len(to) > 0 {
+		// Before the EXPUNGE responses: RFC 6851 section 4.3.
+		s.w.Status("*", goimap.StatusResponseTypeOK, copyUID(dest, from, to), "Moved")
+	}
+	s.count.copied += len(to)
+	if err != nil {
+		return err
+	}
+	return s.finish(true, "", "MOVE done")
+}
+
+func (s *session) copyArgs(uid bool) (msgs []*maildir.Message, dest *maildir.Folder, done func(), err error) {
+	set, err := s.set(uid)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var name string
+	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.CRLF() {
+		return nil, nil, nil, s.d.Err()
+	}
+	indexes, gone, err := s.box.pick(set, uid)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if gone {
+		return nil, nil, nil, imap.No("EXPUNGEISSUED", "Some of these messages are gone")
+	}
+	if dest, done, err = s.open(name); err != nil {
+		return nil, nil, nil, err
+	}
+	return s.box.at(indexes), dest, done, nil
+}
+
+func copyUID(dest *maildir.Folder, from, to []uint32) string {
+	if len(to) == 0 {
+		return ""
+	}
+	var a, b imap.NumSet
+	for i := range to {
+		a.Add(from[i])
+		b.Add(to[i])
+	}
+	return fmt.Sprintf("COPYUID %d %s %s", dest.UIDValidity, a, b)
+}

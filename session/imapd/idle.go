@@ -1,0 +1,45 @@
+package imapd
+
+import (
+	"errors"
+	"runtime/debug"
+
+	"smail/imap"
+)
+
+// idle: RFC 2177. The client hears of every change until it says DONE.
+func (s *session) idle(bool) error {
+	if !s.d.CRLF() {
+		return s.d.Err()
+	}
+	s.w.Raw("+ idling").CRLF()
+	if s.box != nil {
+		w := s.box.Watch(s.conn.Interrupt)
+		defer s.conn.Calm()
+		defer w.Stop()
+	}
+	// What changed before the watch began was not seen by it.
+	if err := s.update(true); err != nil {
+		return err
+	}
+	if err := s.w.Flush(); err != nil {
+		return err
+	}
+	s.buf = nil
+	debug.FreeOSMemory() // a session spends most of its life here
+	for {
+		line, err := s.d.Line()
+		switch {
+		case errors.Is(err, s.Interrupted):
+			if err := s.update(true); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		case !equalFold(line, "DONE"):
+			return imap.Bad("DONE ends IDLE")
+		default:
+			return s.finish(true, "", "IDLE done")
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package imapd
+
+import (
+	goimap "github.com/emersion/go-imap/v2"
+
+	"smail/imap"
+	"smail/maildir"
+)
+
+// A mailbox is the selected one, as far as the client knows it.
+type mailbox struct {
+	*maildir.Folder
+	readOnly bool
+	exists   int // messages that the client was told of
+	recent   int
+}
+
+var systemFlags = []goimap.Flag{goimap.FlagAnswered, goimap.FlagFlagged, goimap.FlagDeleted, goimap.FlagSeen, goimap.FlagDraft}
+
+// flagBits pairs IMAP's flags with the store's.
+var flagBits = map[goimap.Flag]maildir.Flags{
+	goimap.FlagAnswered: maildir.Replied, goimap.FlagFlagged: maildir.Flagged, goimap.FlagDeleted: maildir.Trashed,
+	goimap.FlagSeen: maildir.Seen, goimap.FlagDraft: maildir.Draft,
+}
+
+// allBits are the flags that a client can set.
+const allBits = maildir.Replied | maildir.Flagged | maildir.Trashed | maildir.Seen | maildir.Draft
+
+func flagsOf(m *maildir.Message) []goimap.Flag {
+	fs := make([]goimap.Flag, 0, 6)
+	for _, f := range systemFlags {
+		if m.Flags&flagBits[f] != 0 {
+			fs = append(fs, f)
+		}
+	}
+	if m.Recent {
+		fs = append(fs, `\Recent`)
+	}
+	return fs
+}
+
+// bitsOf returns the store's flags for a client's; keywords are not kept yet,
+// as PERMANENTFLAGS says.
+func bitsOf(fs []goimap.Flag) (bits maildir.Flags) {
+	for _, f := range fs {
+		for known, bit := range flagBits {
+			if equalFold(string(f), string(known)) {
+				bits |= bit
+			}
+		}
+	}
+	return bits
+}
+
+// update brings the mailbox up to date and tells the client: RFC 3501 section
+// 5.2 and 7.
+func (s *session) update(expunge bool) error {
+	b := s.box
+	if b == nil {
+		return nil
+	}
+	if err := b.Sync(); err != nil {
+		return err
+	}
+	if expunge {
+		for _, n := range b.Forget() {
+			s.w.Raw("* ").Num(n).Raw(" EXPUNGE").CRLF()
+			b.exists--
+		}
+	}
+	recent := 0
+	list := b.Messages()
+	for i, m := range list {
+		if m.Recent {
+			recent++
+		}
+		if m.Changed && !m.Gone && i < b.exists {
+			s.tellFlags(i, m, false)
+		}
+		m.Changed = false
+	}
+	if len(list) != b.exists {
+		b.exists = len(list)
+		s.w.Raw("* ").Num(uint32(b.exists)).Raw(" EXISTS").CRLF()
+		b.recent = -1
+	}
+	if recent != b.recent {
+		b.recent = recent
+		s.w.Raw("* ").Num(uint32(recent)).Raw(" RECENT").CRLF()
+	}
+	return nil
+}
+
+// tellFlags sends a FETCH response with the flags of message i.
+func (s *session) tellFlags(i int, m *maildir.Message, uid bool) {
+	s.w.Raw("* ").Num(uint32(i + 1)).Raw(" FETCH (")
+	if uid {
+		s.w.Raw("UID ").Num(m.UID).Raw(" ")
+	}
+	s.w.Raw("FLAGS ").Flags(flagsOf(m)).Raw(")").CRLF()
+	m.Changed = false
+}
+
+// pick resolves a set of numbers or UIDs to indexes into the messages that the
+// client knows. gone says whether some of them are no longer there.
+func (b *mailbox) pick(set imap.NumSet, uid bool) (indexes []int, gone bool, err error) {
+	list := b.Messages()[:b.exists]
+	if !uid {
+		for _, r := range set {
+			if r.Start > uint32(len(list)) || r.Stop > uint32(len(list)) || len(list) == 0 {
+				return nil, false, imap.Bad("No message has that number")
+			}
+		}
+		for _, r := range set.Resolve(uint32(len(list))) {
+			for n := r.Start; n <= r.Stop; n++ {
+				if list[n-1].Gone {
+					gone = true
+					continue
+				}
+				indexes = append(indexes, int(n-1))
+			}
+		}
+		return indexes, gone, nil
+	}
+	if len(list) == 0 {
+		return nil, false, nil
+	}
+	for _, r := range set.Resolve(list[len(list)-1].UID) {
+		i, _ := b.ByUID(r.Start)
+		for ; i < len(list) && list[i].UID <= r.Stop; i++ {
+			if !list[i].Gone {
+				indexes = append(indexes, i)
+			}
+		}
+	}
+	return indexes, false, nil
+}
+
+// at returns the messages at indexes.
+func (b *mailbox) at(indexes []int) []*maildir.Message {
+	msgs := make([]*maildir.Message, len(indexes))
+	for i, k := range indexes {
+		msgs[i] = b.Messages()[k]
+	}
+	return msgs
+}
+
+// set reads a set of numbers and resolves it.
+func (s *session) set(uid bool) (imap.NumSet, error) {
+	var set imap.NumSet
+	if !s.d.SP() || !s.d.NumSet(&set) {
+		return nil, s.d.Err()
+	}
+	return set, nil
+}
+
+func (s *session) closeBox() {
+	if s.box != nil {
+		s.box.Close()
+		s.box = nil
+	}
+}
+
+// writable says whether the selected mailbox may be changed.
+func (s *session) writable() error {
+	if s.box.readOnly {
+		return imap.No(goimap.ResponseCodeNoPerm, "Mailbox is open for reading only")
+	}
+	return nil
+}
+
+// open opens another folder for a delivery into it; the selected one is used
+// as it is, for two locks on one folder would wait for each other.
+func (s *session) open(mailbox string) (f *maildir.Folder, done func(), err error) {
+	name, err := s.folderName(mailbox)
+	if err == nil {
+		if s.box != nil && s.box.Name == name {
+			return s.box.Folder, func() {}, nil
+		}
+		f, err = s.Store.OpenTarget(name)
+	}
+	if err == maildir.ErrNoFolder {
+		return nil, nil, imap.No(goimap.ResponseCodeTryCreate, "No such mailbox")
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, f.Close, nil
+}

@@ -1,0 +1,247 @@
+package imapd
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"time"
+
+	goimap "github.com/emersion/go-imap/v2"
+
+	"smail/imap"
+	"smail/maildir"
+	"smail/message"
+)
+
+// A reading is one message while it is fetched: opened, read and parsed once,
+// and no more of it than is asked for.
+type reading struct {
+	s      *session
+	m      *maildir.Message
+	file   *os.File
+	whole  []byte // the file, if it is small
+	date   time.Time
+	header message.Header
+	part   *message.Part
+}
+
+// smallMessage is read into memory whole.
+const smallMessage = 256 << 10
+
+func (r *reading) close() {
+	if r.file != nil {
+		r.file.Close()
+	}
+}
+
+// prepare reads what the items need, so that nothing is promised to the client
+// of a message that has gone.
+func (r *reading) prepare(items *imap.FetchItems) (err error) {
+	if items.InternalDate {
+		if r.date, err = r.s.box.Date(r.m); err != nil {
+			return err
+		}
+	}
+	if items.RFC822Size && r.m.CRLF < 0 {
+		if err := r.measure(); err != nil {
+			return err
+		}
+	}
+	if items.Body || items.BodyStructure != nil {
+		if err := r.parse(); err != nil {
+			return err
+		}
+	}
+	if items.Envelope {
+		if err := r.readHeader(); err != nil {
+			return err
+		}
+	}
+	for _, section := range allSections(items) {
+		if err := r.prepareSection(section.FetchItemBodySection); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reading) prepareSection(section *goimap.FetchItemBodySection) error {
+	switch {
+	case len(section.Part) > 0 || section.Specifier == goimap.PartSpecifierText:
+		return r.parse()
+	case section.Specifier == goimap.PartSpecifierHeader:
+		return r.readHeader()
+	}
+	if err := r.open(); err != nil || r.whole != nil || r.m.CRLF >= 0 && r.measured() {
+		return err
+	}
+	return r.measure()
+}
+
+// measured says whether CRLF was counted or only read from the file's name,
+// which another program may have written wrongly.
+func (r *reading) measured() bool { return r.part != nil }
+
+// open opens the message, and reads it if it is small.
+func (r *reading) open() (err error) {
+	if r.file != nil {
+		return nil
+	}
+	if r.file, err = r.s.box.OpenMessage(r.m); err != nil {
+		return err
+	}
+	if r.m.Size > smallMessage {
+		return nil
+	}
+	if int64(cap(r.s.buf)) < r.m.Size+1 {
+		r.s.buf = make([]byte, r.m.Size+r.m.Size/4+1)
+	}
+	n, err := io.ReadFull(r.file, r.s.buf[:r.m.Size])
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		return err
+	}
+	r.whole = r.s.buf[:n]
+	return nil
+}
+
+// reader reads the file from its beginning.
+func (r *reading) reader() io.Reader {
+	if r.whole != nil {
+		return bytes.NewReader(r.whole)
+	}
+	return io.NewSectionReader(r.file, 0, 1<<62)
+}
+
+func (r *reading) readerAt() io.ReaderAt {
+	if r.whole != nil {
+		return bytes.NewReader(r.whole)
+	}
+	return r.file
+}
+
+func (r *reading) measure() (err error) {
+	if err = r.open(); err == nil {
+		r.m.CRLF, err = message.CRLFSize(r.reader())
+	}
+	return err
+}
+
+func (r *reading) parse() (err error) {
+	if r.part != nil {
+		return nil
+	}
+	if err = r.open(); err != nil {
+		return err
+	}
+	if r.part, err = message.Parse(r.reader()); err != nil {
+		return err
+	}
+	r.header, r.m.CRLF = r.part.Header, r.part.Size()
+	return nil
+}
+
+func (r *reading) readHeader() (err error) {
+	if r.header != nil {
+		return nil
+	}
+	if err = r.open(); err == nil {
+		r.header, err = message.ReadHeader(r.reader())
+	}
+	return err
+}
+
+// section sends the bytes of BODY[section]: RFC 3501 section 6.4.5.
+func (r *reading) section(b *goimap.FetchItemBodySection) error {
+	if len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierNone {
+		return r.sendWhole(b.Partial)
+	}
+	if len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierHeader {
+		return r.send(b.Partial, headerBytes(r.header, b))
+	}
+	p := r.part.Find(b.Part)
+	if p == nil {
+		r.s.w.Raw("NIL")
+		return nil
+	}
+	whole := len(b.Part) == 0
+	switch b.Specifier {
+	case goimap.PartSpecifierMIME:
+		return r.send(b.Partial, p.Header.CRLF())
+	case goimap.PartSpecifierHeader, goimap.PartSpecifierText:
+		if !whole {
+			if p = p.Message; p == nil { // only a message has these
+				r.s.w.Raw("NIL")
+				return nil
+			}
+		}
+		if b.Specifier == goimap.PartSpecifierHeader {
+			return r.send(b.Partial, headerBytes(p.Header, b))
+		}
+	}
+	return r.sendRange(b.Partial, p.Body())
+}
+
+func headerBytes(h message.Header, b *goimap.FetchItemBodySection) []byte {
+	switch {
+	case b.HeaderFields != nil:
+		return h.Select(b.HeaderFields, false)
+	case b.HeaderFieldsNot != nil:
+		return h.Select(b.HeaderFieldsNot, true)
+	}
+	return h.CRLF()
+}
+
+// window returns how much of size bytes a partial FETCH wants, and from where.
+func window(p *goimap.SectionPartial, size int64) (skip, length int64) {
+	if p == nil {
+		return 0, size
+	}
+	skip = min(p.Offset, size)
+	return skip, min(p.Size, size-skip)
+}
+
+func (r *reading) send(p *goimap.SectionPartial, data []byte) error {
+	skip, n := window(p, int64(len(data)))
+	r.s.w.LiteralHeader(n)
+	r.s.w.Write(data[skip : skip+n])
+	return nil
+}
+
+func (r *reading) sendWhole(p *goimap.SectionPartial) error {
+	if r.whole != nil { // size and bytes in one pass
+		return r.send(p, message.AppendCRLF(nil, r.whole))
+	}
+	skip, n := window(p, r.m.CRLF)
+	r.s.w.LiteralHeader(n)
+	return copyExactly(r.s.w, r.reader(), skip, n)
+}
+
+func (r *reading) sendRange(p *goimap.SectionPartial, stretch message.Range) error {
+	skip, n := window(p, stretch.Size())
+	r.s.w.LiteralHeader(n)
+	return copyExactly(r.s.w, stretch.Reader(r.readerAt()), skip, n)
+}
+
+// copyExactly copies n bytes behind skip with CRLF, or fails: a file that has
+// become shorter since it was measured must not shift what follows.
+func copyExactly(w io.Writer, src io.Reader, skip, n int64) error {
+	c := &counter{w: w}
+	if err := message.CopyCRLF(c, src, skip, n); err != nil {
+		return err
+	}
+	if c.n != n {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,279 @@
+// Package imapd is the IMAP session: RFC 3501 in its authenticated and
+// selected states, over the user's Maildir. It runs as that user.
+package imapd
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+
+	goimap "github.com/emersion/go-imap/v2"
+
+	"smail/imap"
+	"smail/logline"
+	"smail/maildir"
+)
+
+// A Conn is the client's side. Interrupt makes a Read that waits return
+// ErrInterrupted's like; Calm takes it back.
+type Conn interface {
+	io.ReadWriter
+	Interrupt()
+	Calm()
+}
+
+// Options are what a session is told.
+type Options struct {
+	Store          *maildir.Store
+	Tag            string // of the LOGIN that waits for its OK; empty: greet with PREAUTH
+	Hostname       string
+	Prefix         string // of all folders but INBOX
+	MaxMessageSize int64
+	Interrupted    error // what Conn.Read returns after Interrupt
+}
+
+// Capabilities after login.
+const capabilities = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE UIDPLUS UNSELECT MOVE SPECIAL-USE CHILDREN"
+
+// A session is one client's.
+type session struct {
+	Options
+	conn   Conn
+	d      *imap.Decoder
+	w      *imap.Encoder
+	box    *mailbox // nil: none is selected
+	tag    string   // of the command in hand
+	client string   // what ID said
+	buf    []byte   // for messages that are read whole
+	count  counters
+	bad    int // commands in a row that broke the grammar
+}
+
+// counters are what the log line at the end tells.
+type counters struct {
+	fetched, appended, copied, expunged int
+}
+
+// Done is what a session did, for its log line.
+func (s *session) done() []string {
+	var pairs []string
+	for _, c := range []struct {
+		name string
+		n    int
+	}{{"fetched", s.count.fetched}, {"appended", s.count.appended},
+		{"copied", s.count.copied}, {"expunged", s.count.expunged}} {
+		if c.n > 0 {
+			pairs = append(pairs, c.name, fmt.Sprint(c.n))
+		}
+	}
+	return append(pairs, "client", s.client)
+}
+
+// errLogout ends a session as the client wished.
+var errLogout = errors.New("logout")
+
+// flushingReader writes what is gathered before it waits for the client.
+type flushingReader struct{ s *session }
+
+func (r flushingReader) Read(p []byte) (int, error) {
+	if err := r.s.w.Flush(); err != nil {
+		return 0, err
+	}
+	return r.s.conn.Read(p)
+}
+
+// Serve speaks with a client until it leaves, and returns what was done. A nil
+// error means that the client logged out or hung up between commands.
+func Serve(conn Conn, o Options) (did []string, err error) {
+	s := &session{Options: o, conn: conn, w: imap.NewEncoder(conn)}
+	goAhead := func() error {
+		s.w.Raw("+ OK").CRLF()
+		return s.w.Flush()
+	}
+	s.d = imap.NewDecoder(bufio.NewReaderSize(flushingReader{s}, 4<<10), imap.AfterLogin, goAhead)
+	if o.Tag == "" {
+		s.w.Status("*", goimap.StatusResponseTypePreAuth, "CAPABILITY "+capabilities, o.Hostname+" smail ready")
+	} else {
+		s.w.Status(o.Tag, goimap.StatusResponseTypeOK, "CAPABILITY "+capabilities, "Logged in")
+	}
+	for err == nil {
+		err = s.command()
+	}
+	s.closeBox()
+	s.w.Flush()
+	if err == errLogout || err == io.EOF {
+		err = nil
+	}
+	return s.done(), err
+}
+
+// Refuse tells a client that has logged in that its mailbox cannot be opened.
+func Refuse(w io.Writer, tag string) {
+	e := imap.NewEncoder(w)
+	if tag != "" {
+		e.Status(tag, goimap.StatusResponseTypeNo, "UNAVAILABLE", "Your mailbox cannot be opened now")
+	}
+	e.Status("*", goimap.StatusResponseTypeBye, "UNAVAILABLE", "Your mailbox cannot be opened now")
+	e.Flush()
+}
+
+// command reads and carries out one command. Its error ends the session.
+func (s *session) command() error {
+	s.d.Begin()
+	var name string
+	s.tag = ""
+	if !s.d.Tag(&s.tag) || !s.d.SP() || !s.d.Keyword(&name) {
+		return s.reply(s.d.Err())
+	}
+	h, uid, err := s.find(name)
+	if err == nil {
+		err = h(s, uid)
+	}
+	return s.reply(err)
+}
+
+// find looks a command up, and UID's second word.
+func (s *session) find(name string) (handler, bool, error) {
+	uid := name == "UID"
+	if uid && (!s.d.SP() || !s.d.Keyword(&name)) {
+		return nil, false, s.d.Err()
+	}
+	c, ok := commands[name]
+	switch {
+	case !ok || uid && !c.uid:
+		return nil, false, imap.Bad("Unknown command")
+	case c.selected && s.box == nil:
+		return nil, false, imap.Bad("No mailbox is selected")
+	}
+	return c.run, uid, nil
+}
+
+// maxBad bounds the commands in a row that make no sense.
+const maxBad = 20
+
+// reply is where the error of a command becomes a response. What it returns
+// ends the session.
+func (s *session) reply(err error) error {
+	if derr := s.d.Discard(); derr != nil {
+		err = derr
+	}
+	if err == nil {
+		s.bad = 0
+		return s.w.Err()
+	}
+	r, fatal := translate(err)
+	if r == nil {
+		return err
+	}
+	tag := s.tag
+	if tag == "" || fatal {
+		tag = "*"
+	}
+	s.w.Status(tag, r.Type, string(r.Code), r.Text)
+	if fatal {
+		return err
+	}
+	if r.Type == goimap.StatusResponseTypeBad {
+		if s.bad++; s.bad > maxBad {
+			s.w.Status("*", goimap.StatusResponseTypeBye, "", "Too many bad commands")
+			return errors.New("too many bad commands")
+		}
+	}
+	return nil
+}
+
+// translate finds the response to an error; nil if the connection is of no
+// more use. Errors of ours are logged in full, and the client hears of none.
+func translate(err error) (r *goimap.Error, fatal bool) {
+	no := func(code goimap.ResponseCode, text string) *goimap.Error {
+		return &goimap.Error{Type: goimap.StatusResponseTypeNo, Code: code, Text: text}
+	}
+	switch {
+	case errors.As(err, &r):
+		return r, r.Type == goimap.StatusResponseTypeBye
+	case err == errLogout, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return nil, true
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &goimap.Error{Type: goimap.StatusResponseTypeBye, Text: "Idle for too long"}, true
+	case errors.Is(err, maildir.ErrNoFolder):
+		return no(goimap.ResponseCodeNonExistent, "No such mailbox"), false
+	case errors.Is(err, maildir.ErrExists):
+		return no(goimap.ResponseCodeAlreadyExists, "Mailbox exists already"), false
+	case errors.Is(err, maildir.ErrName):
+		return no(goimap.ResponseCodeCannot, "Not a name for a mailbox"), false
+	case errors.Is(err, maildir.ErrGone):
+		return no("EXPUNGEISSUED", "Message is gone"), false
+	case errors.Is(err, maildir.ErrLocked):
+		logline.Warn("locked", "reason", err.Error())
+		return no(goimap.ResponseCodeInUse, "Mailbox is locked by another program"), false
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		logline.Warn("no space", "reason", err.Error())
+		return no(goimap.ResponseCodeOverQuota, "No space left"), false
+	}
+	logline.Error("command failed", "reason", err.Error())
+	return no(goimap.ResponseCodeServerBug, "Internal error"), false
+}
+
+// ok ends a command that was carried out.
+func (s *session) ok(code, text string) error {
+	s.w.Status(s.tag, goimap.StatusResponseTypeOK, code, text)
+	return nil
+}
+
+// finish tells what happened meanwhile, and ends a command. EXPUNGE is told
+// only where it may be: not after FETCH, STORE or SEARCH by number (RFC 3501
+// section 7.4.1).
+func (s *session) finish(expunge bool, code, text string) error {
+	if err := s.update(expunge); err != nil {
+		return err
+	}
+	return s.ok(code, text)
+}
+
+// A handler carries out one command, whose name has been read; uid says
+// whether it was behind UID.
+type handler func(s *session, uid bool) error
+
+type command struct {
+	run      handler
+	selected bool // needs a selected mailbox
+	uid      bool // may stand behind UID
+}
+
+var commands map[string]command
+
+func init() { // handlers refer to the table
+	commands = map[string]command{
+		"CAPABILITY":  {run: (*session).capability},
+		"NOOP":        {run: (*session).noop},
+		"LOGOUT":      {run: (*session).logout},
+		"ID":          {run: (*session).id},
+		"ENABLE":      {run: (*session).enable},
+		"NAMESPACE":   {run: (*session).namespace},
+		"SELECT":      {run: (*session).selectBox},
+		"EXAMINE":     {run: (*session).examine},
+		"CREATE":      {run: (*session).create},
+		"DELETE":      {run: (*session).delete},
+		"RENAME":      {run: (*session).rename},
+		"SUBSCRIBE":   {run: (*session).subscribe},
+		"UNSUBSCRIBE": {run: (*session).unsubscribe},
+		"LIST":        {run: (*session).list},
+		"LSUB":        {run: (*session).lsub},
+		"STATUS":      {run: (*session).status},
+		"APPEND":      {run: (*session).append},
+		"IDLE":        {run: (*session).idle},
+		"CHECK":       {run: (*session).noop, selected: true},
+		"CLOSE":       {run: (*session).close, selected: true},
+		"UNSELECT":    {run: (*session).unselect, selected: true},
+		"EXPUNGE":     {run: (*session).expunge, selected: true, uid: true},
+		"SEARCH":      {run: (*session).search, selected: true, uid: true},
+		"FETCH":       {run: (*session).fetch, selected: true, uid: true},
+		"STORE":       {run: (*session).store, selected: true, uid: true},
+		"COPY":        {run: (*session).copy, selected: true, uid: true},
+		"MOVE":        {run: (*session).move, selected: true, uid: true},
+	}
+}

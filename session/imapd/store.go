@@ -1,0 +1,97 @@
+package imapd
+
+import (
+	"strings"
+
+	goimap "github.com/emersion/go-imap/v2"
+
+	"smail/imap"
+	"smail/maildir"
+)
+
+func equalFold(a, b string) bool { return strings.EqualFold(a, b) }
+
+// store: RFC 3501 section 6.4.6, UID STORE: section 6.4.8.
+func (s *session) store(uid bool) error {
+	set, err := s.set(uid)
+	if err != nil {
+		return err
+	}
+	how, silent, bits, err := s.storeArgs()
+	if err != nil {
+		return err
+	}
+	if err := s.writable(); err != nil {
+		return err
+	}
+	indexes, gone, err := s.box.pick(set, uid)
+	if err != nil {
+		return err
+	}
+	msgs := s.box.at(indexes)
+	err = s.box.SetFlags(msgs, func(old maildir.Flags) maildir.Flags {
+		switch how {
+		case '+':
+			return old | bits
+		case '-':
+			return old &^ bits
+		}
+		return old&^allBits | bits
+	})
+	if err != nil {
+		return err
+	}
+	for k, i := range indexes {
+		m := msgs[k]
+		if m.Gone {
+			gone = true
+		} else if !silent {
+			s.tellFlags(i, m, uid)
+		}
+	}
+	if gone && !uid {
+		return s.finishGone()
+	}
+	return s.finish(uid, "", "STORE done")
+}
+
+// storeArgs takes [+-]FLAGS[.SILENT] and the flags, in a list or bare.
+func (s *session) storeArgs() (how byte, silent bool, bits maildir.Flags, err error) {
+	if !s.d.SP() {
+		return 0, false, 0, s.d.Err()
+	}
+	switch {
+	case s.d.Try('+'):
+		how = '+'
+	case s.d.Try('-'):
+		how = '-'
+	}
+	var item string
+	if !s.d.Keyword(&item) || !s.d.SP() {
+		return 0, false, 0, s.d.Err()
+	}
+	if item, silent = strings.CutSuffix(item, ".SILENT"); item != "FLAGS" {
+		return 0, false, 0, imap.Bad("Unknown STORE item")
+	}
+	var fs []goimap.Flag
+	if s.d.Next('(') {
+		if !s.d.Flags(&fs) {
+			return 0, false, 0, s.d.Err()
+		}
+	} else {
+		for {
+			var f goimap.Flag
+			if !s.d.Flag(&f) {
+				return 0, false, 0, s.d.Err()
+			}
+			fs = append(fs, f)
+			if !s.d.Try(' ') {
+				break
+			}
+		}
+	}
+	if !s.d.CRLF() {
+		return 0, false, 0, s.d.Err()
+	}
+	return how, silent, bitsOf(fs), nil
+}

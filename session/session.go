@@ -1,0 +1,180 @@
+// Package session is what the three session programs have in common: they run
+// as the user whose mail it is, on descriptors 0 and 1, started by smaild
+// after a login or by the user himself, as over ssh.
+package session
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"smail/config"
+	"smail/login"
+	"smail/logline"
+)
+
+// A Session is one run of a session program.
+type Session struct {
+	Config  *config.Config
+	Conn    *Conn
+	Hello   *login.Hello // nil if no front was before us
+	User    string
+	Home    string
+	Peer    string // the client's address; empty without a front
+	Service string
+	Recent  bool // no password was given: see relay_window
+	start   time.Time
+}
+
+// Begin reads the arguments and the environment that smaild set, and makes
+// sure that this process is not root and never will be.
+func Begin() (*Session, error) {
+	path := flag.String("config", config.DefaultPath, "configuration `file`")
+	afterLogin := flag.Bool("login", false, "continue where smail-front has stopped")
+	flag.Parse()
+	if err := checkRights(); err != nil {
+		return nil, err
+	}
+	s := &Session{start: time.Now(), User: os.Getenv("USER"), Home: os.Getenv("HOME"),
+		Peer: os.Getenv("SMAIL_PEER"), Service: os.Getenv("SMAIL_SERVICE"), Recent: os.Getenv("SMAIL_BY") == "recent"}
+	if !*afterLogin {
+		s.Peer, s.Service, s.Recent = "", "", false
+	}
+	if s.User == "" || s.Home == "" {
+		u, err := user.Current()
+		if err != nil {
+			return nil, err
+		}
+		s.User, s.Home = u.Username, u.HomeDir
+	}
+	logline.Always("user", s.User, "service", s.Service, "peer", s.Peer)
+	syscall.Umask(0o077)
+	var err error
+	if s.Config, err = config.Load(*path); err != nil {
+		// By hand it works on a machine where smail was never set up.
+		if *afterLogin || !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		s.Config = config.Default()
+	}
+	if s.Conn, err = openConn(s.Config.IdleTimeout); err != nil {
+		return nil, err
+	}
+	if *afterLogin {
+		if s.Hello, err = login.ReadHello(s.Conn); err != nil {
+			return nil, fmt.Errorf("hello of smail-front: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// checkRights ends a session that is root, or could become root again.
+func checkRights() error {
+	r, e, saved := unix.Getresuid()
+	if r == 0 || e == 0 || saved == 0 {
+		return errors.New("a session must not be root")
+	}
+	if syscall.Setuid(0) == nil {
+		return errors.New("a session must not be able to become root")
+	}
+	return nil
+}
+
+// NoNewPrivileges makes sure that nothing this process starts gains rights.
+func NoNewPrivileges() error {
+	if _, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
+		return fmt.Errorf("no_new_privs: %w", errno)
+	}
+	return nil
+}
+
+// End logs the session's one line: what it did, and why it ended.
+func (s *Session) End(reason error, did ...string) {
+	pairs := []string{"seconds", fmt.Sprintf("%.1f", time.Since(s.start).Seconds()),
+		"in", strconv.FormatInt(s.Conn.In, 10), "out", strconv.FormatInt(s.Conn.Out, 10)}
+	if s.Hello != nil {
+		pairs = append(pairs, "tls", s.Hello.TLS, "cipher", s.Hello.Cipher)
+	}
+	pairs = append(pairs, did...)
+	if reason != nil {
+		pairs = append(pairs, "reason", reason.Error())
+	}
+	logline.Info("end", pairs...)
+}
+
+// Fail logs why a session could not begin. The client hears of it from
+// whoever was to be told; nothing of the reason is for him.
+func Fail(err error) {
+	logline.Error("session ends", "reason", err.Error())
+}
+
+// A Conn is the client's side: what the front pumps, or plain pipes.
+type Conn struct {
+	In, Out     int64 // bytes, as the session sees them
+	in, out     *os.File
+	timeout     time.Duration
+	interrupted atomic.Bool
+}
+
+func openConn(timeout time.Duration) (*Conn, error) {
+	var st syscall.Stat_t
+	if err := syscall.Fstat(0, &st); err != nil {
+		return nil, os.NewSyscallError("stat", err)
+	}
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFSOCK:
+		if err := syscall.SetNonblock(0, true); err != nil {
+			return nil, os.NewSyscallError("fcntl", err)
+		}
+		f := os.NewFile(0, "client")
+		return &Conn{in: f, out: f, timeout: timeout}, nil
+	case syscall.S_IFIFO: // so that reading can be interrupted
+		if err := syscall.SetNonblock(0, true); err != nil {
+			return nil, os.NewSyscallError("fcntl", err)
+		}
+	}
+	return &Conn{in: os.NewFile(0, "client"), out: os.NewFile(1, "client"), timeout: timeout}, nil
+}
+
+// ErrInterrupted is what Read returns after Interrupt.
+var ErrInterrupted = errors.New("interrupted")
+
+// Read waits for the client, for no longer than the idle timeout.
+func (c *Conn) Read(p []byte) (int, error) {
+	c.in.SetReadDeadline(time.Now().Add(c.timeout)) // a terminal has none
+	if c.interrupted.Swap(false) {
+		return 0, ErrInterrupted
+	}
+	n, err := c.in.Read(p)
+	c.In += int64(n)
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.interrupted.Swap(false) {
+		return n, ErrInterrupted
+	}
+	return n, err
+}
+
+// Interrupt ends a Read that waits, or the next one, from another goroutine.
+func (c *Conn) Interrupt() {
+	c.interrupted.Store(true)
+	c.in.SetReadDeadline(time.Unix(1, 0))
+}
+
+// Calm takes back an Interrupt that no Read has seen.
+func (c *Conn) Calm() { c.interrupted.Store(false) }
+
+// SetTimeout sets how long a Read may wait.
+func (c *Conn) SetTimeout(d time.Duration) { c.timeout = d }
+
+func (c *Conn) Write(p []byte) (int, error) {
+	n, err := c.out.Write(p)
+	c.Out += int64(n)
+	return n, err
+}
