@@ -18,7 +18,6 @@ type Delivery struct {
 	key     string
 	size    int64 // as stored
 	crlf    int64 // with CRLF line ends
-	last    byte  // of what was written
 	heldCR  bool  // a CR that may be half of a line's end
 	tmpName string
 	tmp     int
@@ -106,23 +105,9 @@ func (d *Delivery) Abort() {
 func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
 	defer d.Abort()
 	f := d.folder
-	if d.heldCR {
-		if err := d.store([]byte{'\r'}); err != nil {
-			return 0, err
-		}
+	if err := d.settle(date); err != nil {
+		return 0, err
 	}
-	if !date.IsZero() {
-		tv := []unix.Timeval{unix.NsecToTimeval(now().UnixNano()), unix.NsecToTimeval(date.UnixNano())}
-		if err := unix.Futimes(int(d.file.Fd()), tv); err != nil {
-			return 0, fmt.Errorf("set date: %w", err)
-		}
-	}
-	if f.store.fsync != Never {
-		if err := d.file.Sync(); err != nil {
-			return 0, err
-		}
-	}
-	d.key = fmt.Sprintf("%s,S=%d,W=%d", d.key, d.size, d.crlf)
 	err = f.withLock(func() error {
 		u, err := f.uidlistNow()
 		if err != nil {
@@ -132,15 +117,51 @@ func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
 		if err := f.appendUIDs(u, []uidRecord{{uid: uid, key: d.key}}); err != nil {
 			return err
 		}
-		name := joinName(d.key, flags, "")
-		if err := unix.Renameat2(d.tmp, d.tmpName, f.cur, name, unix.RENAME_NOREPLACE); err != nil {
-			return fmt.Errorf("rename to cur: %w", err)
-		}
-		f.stamps[0].settled = false
-		d.done = true
-		d.file.Close()
-		unix.Close(d.tmp)
-		return f.syncDir(f.cur)
+		return d.show(f.cur, joinName(d.key, flags, ""))
 	})
 	return uid, err
+}
+
+// CommitNew puts the message into new/, as an MTA does: it gets its UID when
+// somebody looks.
+func (d *Delivery) CommitNew() error {
+	defer d.Abort()
+	if err := d.settle(time.Time{}); err != nil {
+		return err
+	}
+	return d.show(d.folder.new, d.key)
+}
+
+// settle makes the message's bytes last, and its key final.
+func (d *Delivery) settle(date time.Time) error {
+	if d.heldCR {
+		if err := d.store([]byte{'\r'}); err != nil {
+			return err
+		}
+	}
+	if !date.IsZero() {
+		tv := []unix.Timeval{unix.NsecToTimeval(now().UnixNano()), unix.NsecToTimeval(date.UnixNano())}
+		if err := unix.Futimes(int(d.file.Fd()), tv); err != nil {
+			return fmt.Errorf("set date: %w", err)
+		}
+	}
+	if d.folder.store.fsync != Never {
+		if err := d.file.Sync(); err != nil {
+			return err
+		}
+	}
+	d.key = fmt.Sprintf("%s,S=%d,W=%d", d.key, d.size, d.crlf)
+	return nil
+}
+
+// show gives the message its name in cur or new.
+func (d *Delivery) show(dir int, name string) error {
+	if err := unix.Renameat2(d.tmp, d.tmpName, dir, name, unix.RENAME_NOREPLACE); err != nil {
+		return fmt.Errorf("rename %s: %w", name, err)
+	}
+	d.folder.stamps[0].settled, d.folder.stamps[1].settled = false, false
+	d.done = true
+	d.file.Close()
+	unix.Close(d.tmp)
+	return d.folder.syncDir(dir)
 }

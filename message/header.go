@@ -106,6 +106,27 @@ func (h Header) Select(names []string, not bool) []byte {
 	return append(out, '\r', '\n')
 }
 
+// Without returns the header without the named fields, and otherwise byte for
+// byte, lines that are no fields included.
+func (h Header) Without(names []string) Header {
+	var out Header
+	rest := []byte(h)
+	for len(rest) > 0 {
+		end := fieldEnd(rest)
+		lines := rest[:end]
+		rest = rest[end:]
+		name, _, _ := bytes.Cut(lines, []byte(":"))
+		drop := false
+		for _, n := range names {
+			drop = drop || strings.EqualFold(string(bytes.TrimRight(name, " \t")), n)
+		}
+		if !drop {
+			out = append(out, lines...)
+		}
+	}
+	return out
+}
+
 // Field returns a MIME field's value and its parameters, such as
 // Content-Disposition's; nil if it is not there.
 func (h Header) Field(name string) (value []byte, params []Param) {

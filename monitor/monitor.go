@@ -207,8 +207,8 @@ func (c *connection) recent() error {
 		return c.refuse(err, "")
 	}
 	r, ok := sessionfile.Sender(recs, c.peer.Addr(), c.Config.RelayWindow, c.Config.RelayLiveOnly)
-	if !ok {
-		return c.refuse(fmt.Errorf("no recent login of one user at this address: %w", pam.ErrRefused), "")
+	if !ok { // nobody has failed to log in: a client that has not tried gets here
+		return login.WriteAnswer(c.login, login.Answer{Status: login.Refused})
 	}
 	who, err := c.authenticate(r.User, nil)
 	if err == nil && who.uid != r.UID {

@@ -1,0 +1,348 @@
+// Package pop3d is the POP3 session: RFC 1939 in its TRANSACTION and UPDATE
+// states, over the user's INBOX. It runs as that user.
+//
+// What the client sees is a snapshot taken at login; deletions happen at QUIT
+// and only there. IMAP sessions may go on meanwhile: a message that they
+// remove is told as gone when it is asked for.
+package pop3d
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"smail/logline"
+	"smail/maildir"
+	"smail/message"
+	"smail/pop3"
+)
+
+// Options are what a session is told.
+type Options struct {
+	Store    *maildir.Store
+	UIDL     string // form of unique ids: see pop3_uidl in smail.conf
+	Hostname string
+}
+
+type session struct {
+	Options
+	r      *bufio.Reader
+	w      *bufio.Writer
+	box    *maildir.Folder
+	list   []*maildir.Message
+	doomed []bool
+	count  struct{ retr, top, dele int }
+}
+
+const bufferBytes = 32 << 10
+
+// flushingReader writes what is gathered before it waits for the client:
+// PIPELINING, RFC 2449 section 6.6.
+type flushingReader struct {
+	s    *session
+	conn io.Reader
+}
+
+func (r flushingReader) Read(p []byte) (int, error) {
+	if err := r.s.w.Flush(); err != nil {
+		return 0, err
+	}
+	return r.conn.Read(p)
+}
+
+// Serve speaks with a client until it leaves, and returns what was done. A nil
+// error means that the client said QUIT.
+func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
+	s := &session{Options: o, w: bufio.NewWriterSize(conn, bufferBytes)}
+	s.r = bufio.NewReaderSize(flushingReader{s, conn}, 4<<10)
+	defer s.w.Flush()
+	if err := s.open(); err != nil {
+		Refuse(s.w)
+		return nil, err
+	}
+	defer s.box.Close()
+	s.ok("%d messages", len(s.list))
+	for err == nil {
+		var line string
+		if line, err = pop3.ReadLine(s.r); err == nil {
+			err = s.execute(pop3.Parse(line))
+		}
+	}
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.fail("Idle for too long")
+	case err == pop3.ErrLongLine:
+		s.fail("Line too long")
+	case err == errQuit:
+		err = nil
+	}
+	return []string{"retr", fmt.Sprint(s.count.retr), "top", fmt.Sprint(s.count.top), "dele", fmt.Sprint(s.count.dele)}, err
+}
+
+// Refuse tells a client that has logged in that its mailbox cannot be opened.
+func Refuse(w io.Writer) {
+	io.WriteString(w, "-ERR "+pop3.CodeSysTemp+"Your mailbox cannot be opened now\r\n")
+}
+
+var errQuit = errors.New("quit")
+
+func (s *session) open() (err error) {
+	if s.box, err = s.Store.OpenFolder(maildir.Inbox, false); err != nil {
+		return err
+	}
+	s.list = append(s.list, s.box.Messages()...)
+	s.doomed = make([]bool, len(s.list))
+	return nil
+}
+
+func (s *session) ok(format string, args ...any) error {
+	fmt.Fprintf(s.w, "+OK "+format+"\r\n", args...)
+	return nil
+}
+
+func (s *session) fail(text string) error {
+	_, err := s.w.WriteString("-ERR " + text + "\r\n")
+	return err
+}
+
+func (s *session) execute(c pop3.Command) error {
+	args := c.Args()
+	switch c.Name {
+	case "STAT":
+		return s.stat()
+	case "LIST":
+		return s.listing(args, func(_ int, m *maildir.Message) (string, error) {
+			size, err := s.size(m)
+			return strconv.FormatInt(size, 10), err
+		})
+	case "UIDL": // RFC 1939 section 7
+		return s.listing(args, func(_ int, m *maildir.Message) (string, error) { return s.uidl(m), nil })
+	case "RETR":
+		return s.retrieve(args)
+	case "TOP": // RFC 1939 section 7
+		return s.top(args)
+	case "DELE":
+		return s.dele(args)
+	case "RSET":
+		clear(s.doomed)
+		return s.ok("Nothing is deleted")
+	case "NOOP":
+		return s.ok("")
+	case "CAPA": // RFC 2449 section 5
+		_, err := s.w.WriteString("+OK\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\n.\r\n")
+		return err
+	case "QUIT":
+		return s.quit()
+	}
+	return s.fail("Unknown command")
+}
+
+// message finds the message that an argument names.
+func (s *session) message(args []string, want int) (int, bool) {
+	if len(args) != want {
+		return 0, false
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil || n < 1 || n > len(s.list) || s.doomed[n-1] {
+		return 0, false
+	}
+	return n - 1, true
+}
+
+// size is what RETR will send, without the doubled dots.
+func (s *session) size(m *maildir.Message) (int64, error) {
+	if m.CRLF >= 0 {
+		return m.CRLF, nil
+	}
+	f, err := s.box.OpenMessage(m)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	m.CRLF, err = message.CRLFSize(f)
+	return m.CRLF, err
+}
+
+func (s *session) stat() error {
+	count, octets := 0, int64(0)
+	for i, m := range s.list {
+		if s.doomed[i] {
+			continue
+		}
+		size, err := s.size(m)
+		if err != nil && !errors.Is(err, maildir.ErrGone) {
+			return s.broken(err)
+		}
+		count++
+		octets += size
+	}
+	return s.ok("%d %d", count, octets)
+}
+
+// listing answers LIST and UIDL, for one message or for all.
+func (s *session) listing(args []string, value func(int, *maildir.Message) (string, error)) error {
+	if len(args) > 0 {
+		i, ok := s.message(args, 1)
+		if !ok {
+			return s.fail("No such message")
+		}
+		v, err := value(i, s.list[i])
+		if err != nil {
+			return s.broken(err)
+		}
+		return s.ok("%d %s", i+1, v)
+	}
+	s.ok("")
+	for i, m := range s.list {
+		if s.doomed[i] {
+			continue
+		}
+		v, err := value(i, m)
+		if errors.Is(err, maildir.ErrGone) {
+			v = "0" // the number stays: RFC 1939 section 5
+		} else if err != nil {
+			return err // a line is missing: nothing sensible can follow
+		}
+		s.w.WriteString(strconv.Itoa(i+1) + " " + v + "\r\n")
+	}
+	_, err := s.w.WriteString(".\r\n")
+	return err
+}
+
+// broken answers a command whose message cannot be read.
+func (s *session) broken(err error) error {
+	if errors.Is(err, maildir.ErrGone) {
+		return s.fail("Message is gone")
+	}
+	logline.Error("command failed", "reason", err.Error())
+	return s.fail(pop3.CodeSysTemp + "Internal error")
+}
+
+func (s *session) retrieve(args []string) error {
+	i, ok := s.message(args, 1)
+	if !ok {
+		return s.fail("No such message")
+	}
+	f, err := s.box.OpenMessage(s.list[i])
+	if err != nil {
+		return s.broken(err)
+	}
+	defer f.Close()
+	s.count.retr++
+	s.ok("Message follows")
+	d := pop3.NewDotWriter(s.w)
+	if _, err := io.CopyBuffer(onlyWriter{d}, f, make([]byte, bufferBytes)); err != nil {
+		return err
+	}
+	return d.Close()
+}
+
+// onlyWriter hides everything but Write from io.Copy.
+type onlyWriter struct{ io.Writer }
+
+func (s *session) top(args []string) error {
+	i, ok := s.message(args, 2)
+	if !ok {
+		return s.fail("No such message")
+	}
+	lines, err := strconv.Atoi(args[1])
+	if err != nil || lines < 0 {
+		return s.fail("Not a number of lines")
+	}
+	f, err := s.box.OpenMessage(s.list[i])
+	if err != nil {
+		return s.broken(err)
+	}
+	defer f.Close()
+	s.count.top++
+	s.ok("Top of message follows")
+	d := pop3.NewDotWriter(s.w)
+	if err := copyTop(d, bufio.NewReaderSize(f, 16<<10), lines); err != nil {
+		return err
+	}
+	return d.Close()
+}
+
+// copyTop copies the header, the empty line and a number of lines.
+func copyTop(w io.Writer, r *bufio.Reader, lines int) error {
+	inBody, whole := false, true
+	for {
+		piece, err := r.ReadSlice('\n')
+		if inBody && whole {
+			if lines == 0 {
+				return nil
+			}
+			lines--
+		}
+		if _, werr := w.Write(piece); werr != nil {
+			return werr
+		}
+		if whole && len(piece) <= 2 && len(piece) > 0 && piece[len(piece)-1] == '\n' && (len(piece) == 1 || piece[0] == '\r') {
+			inBody = true
+		}
+		whole = err == nil
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return err
+		}
+	}
+}
+
+func (s *session) dele(args []string) error {
+	i, ok := s.message(args, 1)
+	if !ok {
+		return s.fail("No such message")
+	}
+	s.doomed[i] = true
+	return s.ok("Deleted at QUIT")
+}
+
+// quit carries out the deletions: RFC 1939 section 6.
+func (s *session) quit() error {
+	var msgs []*maildir.Message
+	for i, m := range s.list {
+		if s.doomed[i] {
+			msgs = append(msgs, m)
+		}
+	}
+	if err := s.box.Expunge(msgs); err != nil {
+		logline.Error("command failed", "reason", err.Error())
+		s.fail(pop3.CodeSysTemp + "Some messages were not deleted")
+		return errQuit
+	}
+	s.count.dele = len(msgs)
+	s.ok("Goodbye")
+	return errQuit
+}
+
+// uidl writes a message's unique id as the server did that the clients know.
+func (s *session) uidl(m *maildir.Message) string {
+	switch s.UIDL {
+	case "courier":
+		return fmt.Sprintf("UID%d-%d", m.UID, s.box.UIDValidity)
+	case "cyrus":
+		return fmt.Sprintf("%d.%d", s.box.UIDValidity, m.UID)
+	case "uw":
+		return fmt.Sprintf("%08x%08x", s.box.UIDValidity, m.UID)
+	case "qmail":
+		return printable(m.Key())
+	}
+	return fmt.Sprintf("%08x%08x", m.UID, s.box.UIDValidity)
+}
+
+// printable makes a file name a unique id: RFC 1939 section 7 allows 70
+// characters from ! to ~.
+func printable(key string) string {
+	b := []byte(key)
+	for i, c := range b {
+		if c <= ' ' || c > '~' {
+			b[i] = '_'
+		}
+	}
+	return string(b[:min(len(b), 70)])
+}

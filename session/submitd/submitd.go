@@ -1,0 +1,95 @@
+// Package submitd is the submission session: RFC 6409 after login. go-smtp
+// speaks the protocol; what is sent is checked, spooled whole and handed to
+// the next one, who says when it is safe. There is no queue here. It runs as
+// the user who sends.
+package submitd
+
+import (
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"smail/config"
+	"smail/logline"
+)
+
+// Options are what a session is told.
+type Options struct {
+	Config  *config.Config
+	User    string
+	Home    string
+	Peer    string // the client's address, for Received
+	Greeted string // its EHLO name
+	TLS     string // version and cipher
+	Recent  bool   // nobody gave a password: see relay_window
+	Login   bool   // the client waits for the reply to its AUTH
+}
+
+// A server is one client's session.
+type server struct {
+	Options
+	conn     *conn
+	messages int
+}
+
+// maxLineBytes bounds a line, commands and content alike. Content may have
+// longer lines than RFC 5322 allows, as clients send them.
+const maxLineBytes = 256 << 10
+
+// Serve speaks with a client until it leaves, and returns what was done.
+func Serve(c io.ReadWriter, o Options) (did []string, err error) {
+	s := &server{Options: o, conn: newConn(c)}
+	if o.Login {
+		s.conn.reply = "235 2.7.0 Logged in\r\n"
+	}
+	if o.Peer == "" { // by hand: nobody has greeted
+		s.conn.reply = "220 " + o.Config.Hostname + " ESMTP smail\r\n"
+	}
+	srv := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
+		return &transaction{server: s}, nil
+	}))
+	srv.Domain = o.Config.Hostname
+	srv.MaxMessageBytes = o.Config.MaxMessageSize
+	srv.MaxRecipients = o.Config.MaxRecipients
+	srv.MaxLineLength = maxLineBytes
+	srv.EnableSMTPUTF8 = true
+	srv.EnableDSN = true
+	srv.ErrorLog = log.New(libraryLog{}, "", 0)
+	srv.Serve(&oneConn{conn: s.conn})
+	<-s.conn.closed
+	return []string{"messages", fmt.Sprint(s.messages)}, s.conn.err
+}
+
+// libraryLog takes what go-smtp logs.
+type libraryLog struct{}
+
+func (libraryLog) Write(p []byte) (int, error) {
+	logline.Warn("smtp", "reason", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// oneConn is a listener with one connection.
+type oneConn struct {
+	conn *conn
+	used bool
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	if l.used {
+		return nil, net.ErrClosed
+	}
+	l.used = true
+	return l.conn, nil
+}
+
+func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Addr() net.Addr { return addr{} }
+
+// reply makes an error that becomes a reply as it is.
+func reply(code int, enhanced smtp.EnhancedCode, format string, args ...any) *smtp.SMTPError {
+	return &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,131 @@
+package submitd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"smail/logline"
+)
+
+// An envelope is what the next one is told.
+type envelope struct {
+	id   string
+	from string
+	to   []recipient
+	mail smtp.MailOptions
+}
+
+type recipient struct {
+	address string
+	options smtp.RcptOptions
+}
+
+func (e *envelope) addresses() []string {
+	list := make([]string, len(e.to))
+	for i, r := range e.to {
+		list[i] = r.address
+	}
+	return list
+}
+
+// A transaction is the state of go-smtp's session: one message at a time.
+type transaction struct {
+	*server
+	envelope
+}
+
+var _ smtp.Session = (*transaction)(nil)
+
+// Mail: RFC 5321 section 4.1.1.2.
+func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
+	if from != "" {
+		if err := checkAddress(from, opts.UTF8); err != nil {
+			return err
+		}
+	}
+	from, err := t.sender(from)
+	if err != nil {
+		logline.Warn("sender refused", "from", from)
+		return err
+	}
+	t.envelope = envelope{from: from, mail: *opts}
+	return nil
+}
+
+// Rcpt: RFC 5321 section 4.1.1.3.
+func (t *transaction) Rcpt(to string, opts *smtp.RcptOptions) error {
+	if err := checkAddress(to, t.mail.UTF8); err != nil {
+		return err
+	}
+	t.to = append(t.to, recipient{to, *opts})
+	return nil
+}
+
+// Data takes a message, by DATA or BDAT, and answers when the next one has it.
+func (t *transaction) Data(r io.Reader) error {
+	t.id = newID()
+	spool, err := t.receive(r)
+	if err != nil {
+		return t.failed(err)
+	}
+	defer spool.Close()
+	if err := t.handOver(&t.envelope, spool); err != nil {
+		return t.failed(err)
+	}
+	t.messages++
+	logline.Info("sent", "id", t.id, "from", "<"+t.from+">", "recipients", fmt.Sprint(len(t.to)),
+		"size", fmt.Sprint(spool.size), "relay", t.Config.Relay.Kind)
+	return reply(250, smtp.EnhancedCode{2, 0, 0}, "Handed over as %s", t.id)
+}
+
+// failed makes an error a reply. What is not one is ours, or the connection's
+// end: then nothing more may be read from it.
+func (t *transaction) failed(err error) error {
+	var r *smtp.SMTPError
+	if errors.As(err, &r) {
+		logline.Warn("not sent", "id", t.id, "from", "<"+t.from+">", "reply", fmt.Sprint(r.Code), "reason", err.Error())
+		return r
+	}
+	logline.Error("not sent", "id", t.id, "from", "<"+t.from+">", "reason", err.Error())
+	var lost *readError
+	if errors.As(err, &lost) {
+		t.conn.fail(lost.err)
+	}
+	return reply(451, smtp.EnhancedCode{4, 3, 0}, "Not handed over; try again later")
+}
+
+func (t *transaction) Reset()        { t.envelope = envelope{} }
+func (t *transaction) Logout() error { return nil }
+
+// checkAddress refuses what could mean something else to the next one: spaces
+// and control characters, options, and quoted local parts, whose quotes
+// go-smtp has taken off.
+func checkAddress(a string, utf8 bool) error {
+	bad := reply(553, smtp.EnhancedCode{5, 1, 3}, "Not an address that can be used here")
+	local, domain, ok := cutLast(a, '@')
+	if !ok || local == "" || domain == "" || len(local) > 64 || len(domain) > 255 || strings.HasPrefix(a, "-") {
+		return bad
+	}
+	for i := 0; i < len(a); i++ {
+		c := a[i]
+		if c <= ' ' || c == 0x7f || strings.IndexByte("()<>,;:\\\"", c) >= 0 && !(c == ':' && i > len(local)) {
+			return bad
+		}
+		if c >= 0x80 && !utf8 {
+			return reply(553, smtp.EnhancedCode{5, 6, 7}, "Address needs SMTPUTF8")
+		}
+	}
+	return nil
+}
+
+func cutLast(s string, sep byte) (before, after string, found bool) {
+	i := strings.LastIndexByte(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
+}
