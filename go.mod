@@ -2,9 +2,12 @@ module smail
 
 go 1.25.0
 
-// The runtime re-reads cgroup files in the background, which a process that
-// may open no file must not do.
-godebug updatemaxprocs=0
+// The runtime would read cgroup files at its start, which costs a short-lived
+// process time, and in the background, which one that may open no file must not do.
+godebug (
+	containermaxprocs=0
+	updatemaxprocs=0
+)
 
 require (
 	codeberg.org/emersion/go-scfg v0.1.0 // indirect

@@ -10,6 +10,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -76,38 +77,73 @@ func Default() *Config {
 	return c
 }
 
-// Load reads and checks a file. An error names the file, the directive, its
-// line and what was expected.
+const maxFileBytes = 256 << 10
+
+// Load reads and checks a file. An error names the file, the line, the
+// directive and what was expected.
 func Load(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	lines, err := readLines(f)
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFileBytes {
+		return nil, fmt.Errorf("%s: longer than %d bytes", path, maxFileBytes)
+	}
+	block, err := scfg.Read(bytes.NewReader(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	c := Default()
-	seen := map[string]int{}
-	for _, l := range lines {
-		s := find(l.name)
-		if s == nil {
-			return nil, fmt.Errorf("%s: line %d: unknown directive %q", path, l.number, l.name)
-		}
-		if first := seen[l.name]; first != 0 && !s.Repeatable {
-			return nil, fmt.Errorf("%s: line %d: %s stands in line %d already", path, l.number, l.name, first)
-		}
-		seen[l.name] = l.number
-		if err := s.set(c, l.params); err != nil {
-			return nil, fmt.Errorf("%s: line %d: %s: %w", path, l.number, l.name, err)
-		}
+	if number, err := c.apply(block); err != nil {
+		return nil, fmt.Errorf("%s: line %d: %w", path, lineOf(text, number), err)
 	}
 	if len(c.TLSCertificates) != len(c.TLSKeys) {
 		return nil, fmt.Errorf("%s: each tls_certificate needs its tls_key: there are %d and %d",
 			path, len(c.TLSCertificates), len(c.TLSKeys))
 	}
 	return c, nil
+}
+
+// apply carries out directives. With an error comes the number of the one that
+// is wrong.
+func (c *Config) apply(block scfg.Block) (number int, err error) {
+	seen := map[string]bool{}
+	for i, d := range block {
+		s := find(d.Name)
+		switch {
+		case s == nil:
+			return i, fmt.Errorf("unknown directive %q", d.Name)
+		case d.Children != nil:
+			return i, fmt.Errorf("%s takes no block", d.Name)
+		case seen[d.Name] && !s.Repeatable:
+			return i, fmt.Errorf("%s may stand only once", d.Name)
+		}
+		seen[d.Name] = true
+		if err := s.set(c, d.Params); err != nil {
+			return i, fmt.Errorf("%s: %w", d.Name, err)
+		}
+	}
+	return 0, nil
+}
+
+// lineOf finds the line of a directive by its number, which scfg does not tell.
+func lineOf(text []byte, number int) int {
+	line := 0
+	for l := range bytes.Lines(text) {
+		line++
+		if block, err := scfg.Read(bytes.NewReader(l)); err == nil && len(block) == 0 {
+			continue // empty, or a comment
+		}
+		if number--; number < 0 {
+			break
+		}
+	}
+	return line
 }
 
 func find(name string) *Setting {
@@ -117,41 +153,6 @@ func find(name string) *Setting {
 		}
 	}
 	return nil
-}
-
-type line struct {
-	number int
-	name   string
-	params []string
-}
-
-const maxFileBytes = 256 << 10
-
-// readLines parses the file a line at a time, since scfg does not tell the
-// line of a directive that it has parsed.
-func readLines(f *os.File) ([]line, error) {
-	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFileBytes {
-		return nil, fmt.Errorf("longer than %d bytes", maxFileBytes)
-	}
-	var lines []line
-	for i, l := range strings.Split(string(text), "\n") {
-		number := i + 1
-		block, err := scfg.Read(strings.NewReader(l))
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %q is not a directive and its values", number, l)
-		}
-		for _, d := range block {
-			if d.Children != nil {
-				return nil, fmt.Errorf("line %d: %s takes no block", number, d.Name)
-			}
-			lines = append(lines, line{number, d.Name, d.Params})
-		}
-	}
-	return lines, nil
 }
 
 // MaildirOf returns the Maildir of a user with this home.

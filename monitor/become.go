@@ -86,6 +86,6 @@ func (c *connection) sessionEnv(who *account, how string) []string {
 		"SMAIL_SERVICE=" + c.Service,
 		"SMAIL_PEER=" + c.peer.Addr().String(),
 		"SMAIL_BY=" + how,
-		"GOMAXPROCS=2",
+		"GOMAXPROCS=1", // a session that searches much asks for more itself
 	}
 }

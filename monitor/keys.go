@@ -24,6 +24,18 @@ type keyPair struct {
 	key   crypto.Signer
 }
 
+// loadKeys loads all certificates and their keys.
+func (m *Monitor) loadKeys() error {
+	for i, cert := range m.Config.TLSCertificates {
+		k, err := loadKeyPair(cert, m.Config.TLSKeys[i])
+		if err != nil {
+			return err
+		}
+		m.keys = append(m.keys, k)
+	}
+	return nil
+}
+
 // loadKeyPair reads two PEM files, as they are now: a renewed certificate
 // counts from the next connection on.
 func loadKeyPair(certFile, keyFile string) (keyPair, error) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -13,10 +12,21 @@ import (
 	"smail/logline"
 )
 
-// Listen accepts connections and starts this program once for each, until
-// SIGTERM or SIGINT. Sessions that run then go on.
+// reapInterval is how long a process that has ended may wait to be reaped.
+const reapInterval = 2 * time.Second
+
+// Listen accepts connections and starts this program once for each, until it
+// is ended by a signal. Sessions that run then go on.
 func (m *Monitor) Listen(listener int) error {
-	l := &listening{Monitor: m, fd: listener, children: map[int]netip.Addr{}, perAddr: map[netip.Addr]int{}}
+	l := &listening{Monitor: m, children: map[int]netip.Addr{}, perAddr: map[netip.Addr]int{}}
+	err := m.loadKeys() // only to see whether each connection's own process can
+	m.keys = nil
+	if err != nil {
+		return err
+	}
+	if l.self, err = os.Executable(); err != nil {
+		return err
+	}
 	// Fronts outlive their monitors by an instant: they come to us to be reaped.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl", err)
@@ -24,46 +34,32 @@ func (m *Monitor) Listen(listener int) error {
 	if err := syscall.SetNonblock(listener, true); err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
-	events := make(chan os.Signal, 8)
-	signal.Notify(events, syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT)
-	accepted := make(chan int)
-	go l.accept(accepted)
 	logline.Info("listening", "service", m.Service)
 	for {
-		select {
-		case s := <-events:
-			if s != syscall.SIGCHLD {
-				return nil
-			}
-			l.reap()
-		case conn := <-accepted:
-			l.start(conn)
-		}
-	}
-}
-
-type listening struct {
-	*Monitor
-	fd       int
-	children map[int]netip.Addr
-	perAddr  map[netip.Addr]int
-}
-
-func (l *listening) accept(accepted chan<- int) {
-	for {
-		conn, _, err := syscall.Accept4(l.fd, syscall.SOCK_CLOEXEC)
+		conn, _, err := syscall.Accept4(listener, syscall.SOCK_CLOEXEC)
+		l.reap()
 		switch err {
 		case nil:
-			accepted <- conn
+			l.start(conn)
 		case syscall.EAGAIN:
-			p := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
-			unix.Poll(p, -1)
+			wait := -1
+			if len(l.children) > 0 {
+				wait = int(reapInterval.Milliseconds())
+			}
+			unix.Poll([]unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}, wait)
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default: // out of descriptors or memory: let connections end
 			logline.Error("accept", "reason", err.Error())
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
+}
+
+type listening struct {
+	*Monitor
+	self     string // path of this program
+	children map[int]netip.Addr
+	perAddr  map[netip.Addr]int
 }
 
 // start gives a connection its own process, within the limits.
@@ -80,7 +76,7 @@ func (l *listening) start(conn int) {
 		return
 	}
 	env := append(os.Environ(), "GOMAXPROCS=1")
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{"smaild", "-config", l.ConfigPath, l.Service},
+	pid, err := syscall.ForkExec(l.self, []string{"smaild", "-config", l.ConfigPath, l.Service},
 		&syscall.ProcAttr{Dir: "/", Env: env, Files: []uintptr{uintptr(conn), uintptr(conn), 2}})
 	if err != nil {
 		logline.Error("start smaild", "reason", err.Error())

@@ -41,25 +41,18 @@ type Monitor struct {
 	keys       []keyPair
 }
 
-// New checks all that a login will need, so that what is missing is said at
-// the start and not to a client.
+// New checks what a login will need, but for the keys, which Listen and Serve
+// load: what is missing is said at the start and not to a client.
 func New(cfg *config.Config, path, service string) (*Monitor, error) {
 	m := &Monitor{Config: cfg, ConfigPath: path, Service: service}
 	if Services[service] == "" {
 		return nil, fmt.Errorf("unknown service %q: expected imaps, imap, pop3s, pop3, submissions or submission", service)
 	}
-	if err := m.pam().Check(); err != nil {
+	if err := m.service().Check(); err != nil {
 		return nil, err
 	}
 	if len(cfg.TLSCertificates) == 0 {
 		return nil, fmt.Errorf("%s: no tls_certificate: smail serves nothing without TLS", path)
-	}
-	for i, cert := range cfg.TLSCertificates {
-		k, err := loadKeyPair(cert, cfg.TLSKeys[i])
-		if err != nil {
-			return nil, err
-		}
-		m.keys = append(m.keys, k)
 	}
 	for _, program := range []string{"smail-front", Services[service]} {
 		if err := executable(cfg.LibexecDir + "/" + program); err != nil {
@@ -69,7 +62,7 @@ func New(cfg *config.Config, path, service string) (*Monitor, error) {
 	return m, nil
 }
 
-func (m *Monitor) pam() pam.Service {
+func (m *Monitor) service() pam.Service {
 	return pam.Service{Name: m.Config.PAMService, ConfDir: m.Config.PAMConfDir}
 }
 
@@ -83,6 +76,10 @@ func (m *Monitor) Serve(conn int) error {
 	logline.Always("service", m.Service, "peer", peer.Addr().String())
 	c := &connection{Monitor: m, peer: peer, deadline: time.Now().Add(m.Config.LoginTimeout)}
 	if err := c.startFront(conn); err != nil {
+		return err
+	}
+	if err := c.sendSetup(); err != nil { // while the front starts
+		syscall.Kill(c.front, syscall.SIGKILL)
 		return err
 	}
 	for {
@@ -110,6 +107,8 @@ type connection struct {
 	front    int       // pid
 	login    int       // SOCK_SEQPACKET to the front
 	mail     int       // SOCK_STREAM that becomes the session's 0 and 1
+	setup    int       // pipe to the front
+	pam      *pam.Prepared
 	signed   bool
 	tries    int // of password
 	asked    int // of recent
@@ -138,7 +137,11 @@ func (c *connection) answer(req *login.Request) error {
 		if err != nil {
 			return fmt.Errorf("sign for smail-front: %w", err)
 		}
-		return login.WriteAnswer(c.login, login.Answer{Status: login.Signed, Data: sig})
+		if err := login.WriteAnswer(c.login, login.Answer{Status: login.Signed, Data: sig}); err != nil {
+			return err
+		}
+		c.pam = c.service().Prepare() // while the client finishes the handshake
+		return nil
 	case login.KindPassword:
 		if c.tries++; c.tries > login.MaxTries {
 			return errors.New("smail-front asked for too many logins")
@@ -187,7 +190,9 @@ func (c *connection) authenticate(name string, password []byte) (*account, error
 	if password != nil && len(password) == 0 {
 		return nil, fmt.Errorf("empty password: %w", pam.ErrRefused)
 	}
-	tx, err := c.pam().Start(name, password, c.peer.Addr().String())
+	prepared := c.pam
+	c.pam = nil // for one transaction
+	tx, err := c.service().Start(prepared, name, password, c.peer.Addr().String())
 	if err != nil {
 		return nil, err
 	}

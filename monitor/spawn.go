@@ -12,12 +12,12 @@ import (
 )
 
 // startFront starts smail-front with the client's connection, two channels to
-// this process, and its Setup. It closes the connection here: from now on only
-// the front can read it.
+// this process, and a pipe for its Setup. It closes the connection here: from
+// now on only the front can read it.
 func (c *connection) startFront(conn int) error {
-	setup, err := c.writeSetup()
-	if err != nil {
-		return fmt.Errorf("setup for smail-front: %w", err)
+	var setup [2]int
+	if err := syscall.Pipe2(setup[:], syscall.O_CLOEXEC); err != nil {
+		return os.NewSyscallError("pipe", err)
 	}
 	loginPair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -32,7 +32,7 @@ func (c *connection) startFront(conn int) error {
 		// One processor is enough for one client, and saves 0.2 MB.
 		Env: []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
 		Files: []uintptr{login.FDClient: uintptr(conn), 1: uintptr(conn), login.FDLog: 2,
-			login.FDLogin: uintptr(loginPair[1]), login.FDMail: uintptr(mailPair[1]), login.FDSetup: uintptr(setup)},
+			login.FDLogin: uintptr(loginPair[1]), login.FDMail: uintptr(mailPair[1]), login.FDSetup: uintptr(setup[0])},
 	}
 	if os.Getuid() == 0 {
 		if attr.Sys, err = c.frontCredential(); err != nil {
@@ -44,8 +44,8 @@ func (c *connection) startFront(conn int) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", path, err)
 	}
-	c.login, c.mail = loginPair[0], mailPair[0]
-	for _, fd := range []int{loginPair[1], mailPair[1], setup} {
+	c.login, c.mail, c.setup = loginPair[0], mailPair[0], setup[1]
+	for _, fd := range []int{loginPair[1], mailPair[1], setup[0]} {
 		syscall.Close(fd)
 	}
 	return closeConnection(conn)
@@ -69,7 +69,11 @@ func closeConnection(conn int) error {
 	return syscall.Close(null)
 }
 
-func (c *connection) writeSetup() (fd int, err error) {
+// sendSetup loads the keys and tells the front what it must know.
+func (c *connection) sendSetup() error {
+	if err := c.loadKeys(); err != nil {
+		return err
+	}
 	s := login.Setup{
 		Service: c.Service, Hostname: c.Config.Hostname, Peer: c.peer.Addr().String(),
 		LoginTimeout: c.Config.LoginTimeout, IdleTimeout: c.Config.IdleTimeout,
@@ -79,15 +83,12 @@ func (c *connection) writeSetup() (fd int, err error) {
 	for _, k := range c.keys {
 		s.Chains = append(s.Chains, k.chain)
 	}
-	fd, err = unix.MemfdCreate("setup", unix.MFD_CLOEXEC)
-	if err != nil {
-		return -1, os.NewSyscallError("memfd_create", err)
+	pipe := os.NewFile(uintptr(c.setup), "setup")
+	defer pipe.Close()
+	if _, err := pipe.Write(s.Marshal()); err != nil {
+		return fmt.Errorf("setup for smail-front: %w", err)
 	}
-	if _, err := syscall.Pwrite(fd, s.Marshal(), 0); err != nil {
-		syscall.Close(fd)
-		return -1, os.NewSyscallError("pwrite", err)
-	}
-	return fd, nil
+	return nil
 }
 
 func (c *connection) frontCredential() (*syscall.SysProcAttr, error) {

@@ -50,38 +50,71 @@ type Login struct {
 	open bool
 }
 
-// Start checks a name, its password and its account. rhost is the peer's
-// numeric address. With a nil password only the account is checked. An error
-// that is not ErrRefused means that nothing could be found out.
-func (s Service) Start(name string, password []byte, rhost string) (*Login, error) {
-	answer := func(style pam.Style, prompt string) (string, error) {
-		switch style {
-		case pam.PromptEchoOff:
-			return string(password), nil
-		case pam.PromptEchoOn:
-			return "", errors.New("no answer to a prompt but the password's")
-		}
-		return "", nil // what modules say to people is not for mail clients
+// A Prepared transaction has PAM's modules loaded, which takes longer than a
+// cheap password does.
+type Prepared struct {
+	tx       *pam.Transaction
+	password []byte
+}
+
+// Prepare loads the modules ahead of time. Where that fails it returns nil, and
+// Start says why.
+func (s Service) Prepare() *Prepared {
+	p, err := s.prepare()
+	if err != nil {
+		return nil
 	}
-	var tx *pam.Transaction
-	var err error
+	return p
+}
+
+func (s Service) prepare() (p *Prepared, err error) {
+	p = &Prepared{}
 	if s.ConfDir != "" {
-		tx, err = pam.StartConfDir(s.Name, name, pam.ConversationFunc(answer), s.ConfDir)
+		p.tx, err = pam.StartConfDir(s.Name, "", pam.ConversationFunc(p.converse), s.ConfDir)
 	} else {
-		tx, err = pam.StartFunc(s.Name, name, answer)
+		p.tx, err = pam.StartFunc(s.Name, "", p.converse)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pam_start: %w", err)
 	}
-	l := &Login{tx: tx}
-	if err := l.check(password != nil, rhost); err != nil {
-		tx.End()
+	return p, nil
+}
+
+// converse answers the prompt for the password, and no other.
+func (p *Prepared) converse(style pam.Style, prompt string) (string, error) {
+	switch style {
+	case pam.PromptEchoOff:
+		return string(p.password), nil
+	case pam.PromptEchoOn:
+		return "", errors.New("no answer to a prompt but the password's")
+	}
+	return "", nil // what modules say to people is not for mail clients
+}
+
+// Start checks a name, its password and its account, in a prepared transaction
+// or, with nil, one of its own. rhost is the peer's numeric address. With a nil
+// password only the account is checked. An error that is not ErrRefused means
+// that nothing could be found out.
+func (s Service) Start(p *Prepared, name string, password []byte, rhost string) (*Login, error) {
+	if p == nil {
+		var err error
+		if p, err = s.prepare(); err != nil {
+			return nil, err
+		}
+	}
+	p.password = password
+	l := &Login{tx: p.tx}
+	if err := l.check(name, password != nil, rhost); err != nil {
+		l.tx.End()
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *Login) check(authenticate bool, rhost string) error {
+func (l *Login) check(name string, authenticate bool, rhost string) error {
+	if err := l.tx.SetItem(pam.User, name); err != nil {
+		return fmt.Errorf("pam_set_item user: %w", err)
+	}
 	if err := l.tx.SetItem(pam.Rhost, rhost); err != nil {
 		return fmt.Errorf("pam_set_item rhost: %w", err)
 	}

@@ -28,6 +28,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -49,6 +50,8 @@ type Record struct {
 	User    string
 	Addr    netip.Addr
 	Service string
+
+	line string // as read
 }
 
 // Now returns the time since boot, suspended time included.
@@ -61,7 +64,8 @@ func Now() time.Duration {
 // New returns the record of a login of this process, made now.
 func New(uid int, user string, addr netip.Addr, service string) Record {
 	start, _ := startTime(os.Getpid())
-	return Record{Now(), os.Getpid(), start, uid, user, addr.Unmap().WithZone(""), service}
+	return Record{At: Now(), PID: os.Getpid(), Start: start, UID: uid, User: user,
+		Addr: addr.Unmap().WithZone(""), Service: service}
 }
 
 // Live says whether the session of the login still runs.
@@ -99,7 +103,7 @@ func parse(text []byte, boot string) []Record {
 	if string(header) != magic+boot {
 		return nil
 	}
-	var recs []Record
+	recs := make([]Record, 0, bytes.Count(rest, []byte("\n")))
 	for line := range bytes.Lines(rest) {
 		if r, ok := parseRecord(strings.TrimSuffix(string(line), "\n")); ok && len(recs) < maxRecords {
 			recs = append(recs, r)
@@ -122,7 +126,7 @@ func parseRecord(line string) (Record, bool) {
 		pid == 0 || !plain(f[4]) || !plain(f[6]) || addr != addr.Unmap().WithZone("") {
 		return Record{}, false
 	}
-	return Record{time.Duration(at * 1e9), int(pid), start, int(uid), f[4], addr, f[6]}, true
+	return Record{time.Duration(at * 1e9), int(pid), start, int(uid), f[4], addr, f[6], line}, true
 }
 
 func (r Record) String() string {
@@ -143,7 +147,8 @@ func plain(s string) bool {
 var ErrTooMany = errors.New("too many sessions of this user")
 
 // Add writes the record of a login, and drops those that are neither live nor
-// younger than window. maxPerUser bounds the live sessions of the user.
+// younger than window; of dead ones of a user at an address the last is kept.
+// maxPerUser bounds the live sessions of the user.
 func Add(path string, r Record, window time.Duration, maxPerUser int) error {
 	if !plain(r.User) || !plain(r.Service) {
 		return fmt.Errorf("name %q cannot stand in the session file", r.User)
@@ -157,25 +162,39 @@ func Add(path string, r Record, window time.Duration, maxPerUser int) error {
 	if err != nil {
 		return err
 	}
-	text := []byte(magic + bootID() + "\n")
-	live, kept := 0, 0
-	now := Now()
-	for _, o := range old {
-		alive := syscall.Kill(o.PID, 0) != syscall.ESRCH
-		if !alive && (now-o.At >= window || o.User == r.User && o.Addr == r.Addr) || kept >= maxRecords-1 {
-			continue
-		}
-		if alive && o.UID == r.UID && o.Live() {
-			live++
-		}
-		kept++
-		text = append(text, o.String()+"\n"...)
-	}
+	kept, live := keep(old, r, window)
 	if live >= maxPerUser {
 		return ErrTooMany
 	}
-	text = append(text, r.String()+"\n"...)
-	return replace(path, text)
+	text := []byte(magic + bootID() + "\n")
+	for i := len(kept) - 1; i >= 0; i-- {
+		text = append(append(text, kept[i].line...), '\n')
+	}
+	return replace(path, append(text, r.String()+"\n"...))
+}
+
+// keep returns the records that still matter, the last first, and how many
+// live ones are the user's.
+func keep(old []Record, r Record, window time.Duration) (kept []Record, live int) {
+	type place struct {
+		user string
+		addr netip.Addr
+	}
+	seen := map[place]bool{{r.User, r.Addr}: true}
+	now := Now()
+	for i := len(old) - 1; i >= 0 && len(kept) < maxRecords-1; i-- {
+		o := old[i]
+		if syscall.Kill(o.PID, 0) == syscall.ESRCH {
+			if seen[place{o.User, o.Addr}] || now-o.At >= window {
+				continue
+			}
+			seen[place{o.User, o.Addr}] = true
+		} else if o.UID == r.UID && o.Live() {
+			live++
+		}
+		kept = append(kept, o)
+	}
+	return kept, live
 }
 
 // lock takes the lock beside the file, and makes the folder where a reboot
@@ -238,15 +257,13 @@ func Sender(recs []Record, addr netip.Addr, window time.Duration, liveOnly bool)
 	return found, found.User != ""
 }
 
-var bootIDFile = "/proc/sys/kernel/random/boot_id"
-
-func bootID() string {
-	b, err := os.ReadFile(bootIDFile)
+var bootID = sync.OnceValue(func() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(b))
-}
+})
 
 // startTime is when a process started, in clock ticks since boot.
 func startTime(pid int) (uint64, error) {
