@@ -1,0 +1,255 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestProcesses looks at who runs as whom, before and after a login.
+func TestProcesses(t *testing.T) {
+	needRoot(t)
+	h := newHost(t)
+	h.serve("imaps")
+	d := h.dial("imaps")
+	before := h.children()
+	if got := before["smaild"]; got != "root" {
+		t.Errorf("before the login smaild runs as %q, want root", got)
+	}
+	if got := before["smail-front"]; got != "smail" {
+		t.Errorf("before the login smail-front runs as %q, want smail", got)
+	}
+	d.until("a LOGIN "+h.alice.Username+" "+quote(h.password), "a OK")
+	after := h.children()
+	want := map[string]string{"smail-front": "smail", "smail-imap": h.alice.Username}
+	if fmt.Sprint(after) != fmt.Sprint(want) {
+		t.Errorf("after the login there run %v, want %v", after, want)
+	}
+	h.auditSession()
+}
+
+// children returns the programs below the listening smaild, and their users.
+func (h *host) children() map[string]string {
+	h.t.Helper()
+	found := map[string]string{}
+	listener := h.listener()
+	for line := range strings.Lines(run(h.t, "ps", "-eo", "pid=,ppid=,pgid=,user:32=,comm=")) {
+		f := strings.Fields(line)
+		if len(f) == 5 && f[2] == listener && f[0] != listener {
+			found[f[4]] = f[3]
+		}
+	}
+	return found
+}
+
+// listener is the pid of the smaild that listens; all it starts is in its group.
+func (h *host) listener() string {
+	h.t.Helper()
+	m := regexp.MustCompile(`smaild\[(\d+)\]: listening`).FindStringSubmatch(h.log.String())
+	if m == nil {
+		h.t.Fatal("no smaild listens")
+	}
+	return m[1]
+}
+
+func (h *host) pidOf(program string) int {
+	h.t.Helper()
+	for line := range strings.Lines(run(h.t, "ps", "-eo", "pid=,pgid=,comm=")) {
+		f := strings.Fields(line)
+		if len(f) == 3 && f[1] == h.listener() && f[2] == program {
+			return atoi(h.t, f[0])
+		}
+	}
+	h.t.Fatalf("no %s runs", program)
+	return 0
+}
+
+// auditSession looks at every thread of a session, its environment and its
+// descriptors: nothing of root's may be left.
+func (h *host) auditSession() {
+	t := h.t
+	pid := h.pidOf("smail-imap")
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if len(tasks) == 0 {
+		t.Fatal("session has no threads")
+	}
+	for _, task := range tasks {
+		b, _ := os.ReadFile(task)
+		status := string(b)
+		for _, want := range []string{
+			fmt.Sprintf("Uid:\t%[1]s\t%[1]s\t%[1]s\t%[1]s\n", h.alice.Uid),
+			fmt.Sprintf("Gid:\t%[1]s\t%[1]s\t%[1]s\t%[1]s\n", h.alice.Gid),
+			"CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapAmb:\t0000000000000000\n",
+			"NoNewPrivs:\t1\n",
+		} {
+			if !strings.Contains(status, want) {
+				t.Errorf("%s: no %q in\n%s", task, want, status)
+			}
+		}
+	}
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kv := range strings.SplitSeq(strings.TrimRight(string(env), "\x00"), "\x00") {
+		name, _, _ := strings.Cut(kv, "=")
+		switch name {
+		case "HOME", "USER", "LOGNAME", "SHELL", "PATH", "GOMAXPROCS", "SMAIL_SERVICE", "SMAIL_PEER", "SMAIL_BY":
+		default:
+			t.Errorf("session has %q in its environment", kv)
+		}
+	}
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, l := range links {
+		to, _ := os.Readlink(l)
+		fd := atoi(t, filepath.Base(l))
+		if fd > 2 && !strings.HasPrefix(to, "anon_inode:") && !strings.HasPrefix(to, h.Dir) {
+			t.Errorf("session holds descriptor %d: %s", fd, to)
+		}
+	}
+	// Execute-only programs are not dumpable: the user cannot look into them.
+	for _, file := range []string{"mem", "environ"} {
+		cmd := exec.Command("setpriv", "--reuid", h.alice.Uid, "--regid", h.alice.Gid, "--clear-groups",
+			"cat", fmt.Sprintf("/proc/%d/%s", pid, file))
+		if out, err := cmd.CombinedOutput(); err == nil {
+			t.Errorf("the user can read /proc/%d/%s: %q", pid, file, out)
+		}
+	}
+}
+
+// TestFrontHoldsNothing looks at the front before and after a login.
+func TestFrontHoldsNothing(t *testing.T) {
+	needRoot(t)
+	h := newHost(t)
+	h.serve("imaps")
+	h.dial("imaps")
+	pid := h.pidOf("smail-front")
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if !strings.Contains(string(status), "NoNewPrivs:\t1\n") {
+		t.Error("front can gain privileges")
+	}
+	if !regexp.MustCompile(`Groups:\s*\n`).Match(status) {
+		t.Error("front has groups")
+	}
+	env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if got, want := string(env), "GOMAXPROCS=1\x00GOTRACEBACK=none\x00"; got != want {
+		t.Errorf("front's environment is %q, want %q", got, want)
+	}
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, l := range links {
+		to, _ := os.Readlink(l)
+		if fd := atoi(t, filepath.Base(l)); fd != 2 && strings.HasPrefix(to, "/") && to != "/dev/null" {
+			t.Errorf("front holds descriptor %d: %s", fd, to)
+		}
+	}
+}
+
+// starters are the ways smail is started; each returns the address of imaps.
+var starters = map[string]func(h *host, service string) string{
+	"listening": func(h *host, service string) string {
+		h.serve(service)
+		return h.addr[service]
+	},
+	"inetd":                  startInetd,
+	"socket-activate":        func(h *host, service string) string { return startSocketActivate(h, service) },
+	"socket-activate-accept": func(h *host, service string) string { return startSocketActivate(h, service, "--accept") },
+}
+
+// freePort finds a port that nothing listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+func startInetd(h *host, service string) string {
+	needRoot(h.t)
+	inetd := need(h.t, "inetd", "openbsd-inetd")
+	port := freePort(h.t)
+	conf := h.write("inetd.conf", fmt.Sprintf("127.0.0.1:%s stream tcp nowait root %s smaild -config %s %s\n",
+		port, filepath.Join(bin, "smaild"), filepath.Join(h.Dir, "smail.conf"), service))
+	cmd := exec.Command(inetd, "-i", conf) // -i: in the foreground
+	cmd.Stdout, cmd.Stderr = h.log, h.log
+	if _, err := h.Start(cmd); err != nil {
+		h.t.Fatal(err)
+	}
+	return waitPort(h.t, port)
+}
+
+func startSocketActivate(h *host, service string, args ...string) string {
+	activate := need(h.t, "systemd-socket-activate", "systemd")
+	port := freePort(h.t)
+	args = append(args, "-l", "127.0.0.1:"+port, filepath.Join(bin, "smaild"), "-config", filepath.Join(h.Dir, "smail.conf"), service)
+	cmd := exec.Command(activate, args...)
+	cmd.Stdout, cmd.Stderr = h.log, h.log
+	if _, err := h.Start(cmd); err != nil {
+		h.t.Fatal(err)
+	}
+	return waitPort(h.t, port)
+}
+
+func waitPort(t *testing.T, port string) string {
+	t.Helper()
+	hex := fmt.Sprintf(":%04X", atoi(t, port))
+	for range 100 { // without connecting, which would count as a client
+		b, _ := os.ReadFile("/proc/net/tcp")
+		for line := range strings.Lines(string(b)) {
+			f := strings.Fields(line)
+			if len(f) > 3 && strings.HasSuffix(f[1], hex) && f[3] == "0A" {
+				return "127.0.0.1:" + port
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("nothing listens on port %s", port)
+	return ""
+}
+
+// TestStarters logs in through every way that smail can be started.
+func TestStarters(t *testing.T) {
+	for name, start := range starters {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			h.deliver(h.alice, "Subject: started\n\nby "+name+"\n")
+			h.addr["imaps"] = start(h, "imaps")
+			for range 2 {
+				d := h.login()
+				d.until("b SELECT INBOX", "b OK")
+				if got := d.until("c FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]", "c OK"); !strings.Contains(got, "Subject: started") {
+					t.Errorf("got %q", got)
+				}
+				d.until("d LOGOUT", "d OK")
+				if !d.closed() {
+					t.Error("connection stays after LOGOUT")
+				}
+			}
+		})
+	}
+}
+
+// TestInetdKeepsLogFromClient: under inetd descriptor 2 is the connection.
+func TestInetdKeepsLogFromClient(t *testing.T) {
+	h := newHost(t, "tls_key", "/nonexistent/key.pem")
+	h.addr["imaps"] = startInetd(h, "imaps")
+	conn, err := net.Dial("tcp", h.addr["imaps"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	buf := make([]byte, 1000)
+	if n, err := conn.Read(buf); n > 0 || err == nil {
+		t.Errorf("a client of a broken set-up was sent %q", buf[:n])
+	}
+}
