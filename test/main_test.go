@@ -145,17 +145,33 @@ func (h *host) newAccount(name string) *user.User {
 	}
 	makeUser(h.t, name, "-d", home)
 	run(h.t, "usermod", "-d", home, name)
-	cmd := exec.Command("chpasswd")
-	cmd.Stdin = strings.NewReader(name + ":" + h.password + "\n")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		h.t.Fatalf("chpasswd: %v: %s", err, out)
-	}
+	h.chpasswd(name)
 	u, err := user.Lookup(name)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.own(home, u)
 	return u
+}
+
+func (h *host) chpasswd(name string) {
+	h.t.Helper()
+	cmd := exec.Command("chpasswd")
+	cmd.Stdin = strings.NewReader(name + ":" + h.password + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		h.t.Fatalf("chpasswd: %v: %s", err, out)
+	}
+}
+
+// setPassword gives alice another password.
+func (h *host) setPassword(password string) {
+	h.t.Helper()
+	h.password = password
+	if os.Getuid() == 0 {
+		h.chpasswd(h.alice.Username)
+	} else if err := h.PasswordPAM(h.alice.Username, password); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // own gives a folder and all in it to a user.

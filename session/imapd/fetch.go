@@ -39,7 +39,9 @@ func (s *session) fetch(uid bool) error {
 		if err != nil {
 			return err
 		}
-		s.count.fetched++
+		if len(allSections(&items)) > 0 {
+			s.count.fetched++
+		}
 	}
 	if gone && !uid {
 		return s.finishGone()

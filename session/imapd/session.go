@@ -54,7 +54,8 @@ type session struct {
 
 // counters are what the log line at the end tells.
 type counters struct {
-	fetched, appended, copied, expunged int
+	fetched                    int // messages of which content was sent
+	appended, copied, expunged int
 }
 
 // Done is what a session did, for its log line.

@@ -23,6 +23,7 @@ type conn struct {
 	swallow bool
 	reply   string // said when the greeting is swallowed
 	closed  chan struct{}
+	ended   error // why, once closed
 	once    sync.Once
 
 	mu  sync.Mutex // go-smtp writes from where it reads, but for panics
@@ -96,10 +97,10 @@ func (c *conn) Close() error {
 	c.once.Do(func() {
 		c.flush()
 		c.fail(io.EOF)
-		if errors.Is(c.err, io.EOF) { // QUIT, or the client hung up
-			c.err = nil
-		} else if errors.Is(c.err, os.ErrDeadlineExceeded) {
-			c.err = errors.New("idle for too long")
+		if err := c.failed(); errors.Is(err, os.ErrDeadlineExceeded) {
+			c.ended = errors.New("idle for too long")
+		} else if err != io.EOF { // which is QUIT, or the client hung up
+			c.ended = err
 		}
 		close(c.closed)
 	})

@@ -61,7 +61,7 @@ func Serve(c io.ReadWriter, o Options) (did []string, err error) {
 	srv.ErrorLog = log.New(libraryLog{}, "", 0)
 	srv.Serve(&oneConn{conn: s.conn})
 	<-s.conn.closed
-	return []string{"messages", fmt.Sprint(s.messages)}, s.conn.err
+	return []string{"messages", fmt.Sprint(s.messages)}, s.conn.ended
 }
 
 // libraryLog takes what go-smtp logs.
