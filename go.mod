@@ -10,12 +10,16 @@ godebug (
 )
 
 require (
-	codeberg.org/emersion/go-scfg v0.1.0 // indirect
-	github.com/coreos/go-systemd/v22 v22.7.0 // indirect
-	github.com/emersion/go-imap/v2 v2.0.0-beta.8 // indirect
-	github.com/emersion/go-maildir v0.6.0 // indirect
+	codeberg.org/emersion/go-scfg v0.1.0
+	github.com/coreos/go-systemd/v22 v22.7.0
+	github.com/emersion/go-imap/v2 v2.0.0-beta.8
+	github.com/emersion/go-maildir v0.6.0
+	github.com/emersion/go-smtp v0.25.1
+	github.com/msteinert/pam/v2 v2.1.0
+	golang.org/x/sys v0.40.0
+)
+
+require (
+	github.com/emersion/go-message v0.18.2 // indirect
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
-	github.com/emersion/go-smtp v0.25.1 // indirect
-	github.com/msteinert/pam/v2 v2.1.0 // indirect
-	golang.org/x/sys v0.40.0 // indirect
 )

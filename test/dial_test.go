@@ -3,6 +3,7 @@ package test
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/base64"
 	"net"
 	"strings"
 	"testing"
@@ -107,4 +108,9 @@ func (h *host) login() *dialogue {
 	d := h.dial("imaps")
 	d.until("a0 LOGIN "+h.alice.Username+" "+quote(h.password), "a0 OK")
 	return d
+}
+
+// plain makes the response of SASL PLAIN.
+func plain(name, password string) string {
+	return base64.StdEncoding.EncodeToString([]byte("\x00" + name + "\x00" + password))
 }

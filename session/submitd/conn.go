@@ -22,6 +22,8 @@ type conn struct {
 	feed    string // what the next reads return
 	swallow bool
 	reply   string // said when the greeting is swallowed
+	inData  bool   // the client was told to send a message
+	heldCR  bool   // its last byte read was a CR
 	closed  chan struct{}
 	ended   error // why, once closed
 	once    sync.Once
@@ -44,11 +46,46 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
+	if c.inData {
+		return c.readData(p)
+	}
 	n, err := c.client.Read(p)
 	if err != nil {
 		c.fail(err)
 	}
 	return n, c.failed()
+}
+
+// readData reads the content that follows DATA. It marks every CR that no LF
+// follows by making it NUL, which spooling refuses: go-smtp loses some of them,
+// and others hide the end of the message from it. A CR that comes last waits
+// for what follows.
+func (c *conn) readData(p []byte) (int, error) {
+	for {
+		n := 0
+		if c.heldCR {
+			p[0], n = '\r', 1
+		}
+		m, err := c.client.Read(p[n:])
+		if err != nil {
+			c.fail(err)
+		}
+		if n += m; m == 0 && err != nil {
+			return 0, c.failed()
+		}
+		c.heldCR = p[n-1] == '\r'
+		if c.heldCR {
+			n--
+		}
+		for i := range n {
+			if p[i] == '\r' && (i+1 == n && c.heldCR || i+1 < n && p[i+1] != '\n') {
+				p[i] = 0
+			}
+		}
+		if n > 0 {
+			return n, c.failed()
+		}
+	}
 }
 
 // fail ends the connection: nothing is read any more.
@@ -77,6 +114,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 		return len(p), nil
 	}
+	c.inData = strings.HasPrefix(string(p), "354 ")
 	c.out = append(c.out, p...)
 	if len(c.out) >= flushAt {
 		return len(p), c.flush()

@@ -177,8 +177,7 @@ type lineReader struct {
 	bad    error
 }
 
-var errBare = reply(550, smtp.EnhancedCode{5, 6, 0}, "Lines end with CR LF, and with nothing else")
-var errNUL = reply(550, smtp.EnhancedCode{5, 6, 0}, "A message may not hold NUL")
+var errBare = reply(550, smtp.EnhancedCode{5, 6, 0}, "A line ends with CR LF; a CR, a LF or a NUL alone is refused")
 
 func (l *lineReader) Read(p []byte) (int, error) {
 	if l.bad != nil {
@@ -208,7 +207,7 @@ func (l *lineReader) Read(p []byte) (int, error) {
 // convert removes the CR of each CRLF from b, in place.
 func (l *lineReader) convert(b []byte) (n int, err error) {
 	if bytes.IndexByte(b, 0) >= 0 {
-		return 0, errNUL
+		return 0, errBare
 	}
 	for _, c := range b {
 		switch {

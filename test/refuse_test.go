@@ -1,0 +1,365 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestWrongPasswordAndUnknownName get one answer, after one time, three times.
+func TestWrongPasswordAndUnknownName(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps", "pop3s", "submissions")
+	var took [2]time.Duration
+	for i, name := range []string{h.alice.Username, "nosuchuser"} {
+		d := h.dial("imaps")
+		start := time.Now()
+		if got := d.expect("a LOGIN "+name+" wrong", "a NO"); got != "a NO [AUTHENTICATIONFAILED] Wrong name or password" {
+			t.Errorf("%s: got %q", name, got)
+		}
+		took[i] = time.Since(start)
+	}
+	if d := (took[0] - took[1]).Abs(); d > 300*time.Millisecond || took[0] < time.Second {
+		t.Errorf("a wrong password takes %v, an unknown name %v", took[0], took[1])
+	}
+	h.waitLog("login refused", "user="+h.alice.Username, "pam_authenticate")
+	h.waitLog("login refused", "reason=", "peer=127.0.0.1")
+	if strings.Contains(h.log.String(), "nosuchuser") {
+		t.Error("a name that is no account's was logged")
+	}
+	d := h.dial("pop3s")
+	for range 2 {
+		d.expect("USER "+h.alice.Username, "+OK")
+		d.expect("PASS wrong", "-ERR [AUTH]")
+	}
+	d.expect("USER "+h.alice.Username, "+OK")
+	d.expect("PASS wrong", "-ERR [AUTH]")
+	if !d.closed() {
+		t.Error("more than three tries a connection")
+	}
+}
+
+// TestAccountsThatMayNotLogIn are refused whatever their password says.
+func TestAccountsThatMayNotLogIn(t *testing.T) {
+	needRoot(t)
+	h := newHost(t)
+	h.serve("imaps")
+	login := func(name, password string) string {
+		d := h.dial("imaps")
+		d.send(fmt.Sprintf("a LOGIN %s %s\r\n", quote(name), quote(password)))
+		return d.line()
+	}
+	const want = "a NO [AUTHENTICATIONFAILED] Wrong name or password"
+	refused := func(what, name, password, reason string) {
+		t.Helper()
+		if got := login(name, password); got != want {
+			t.Errorf("%s: got %q, want %q", what, got, want)
+		}
+		h.waitLog("login refused", reason)
+	}
+	run(t, "usermod", "-e", "1", h.bob.Username)
+	refused("expired", h.bob.Username, h.password, "pam_acct_mgmt")
+	run(t, "usermod", "-e", "", h.bob.Username)
+	run(t, "chage", "-d", "0", h.bob.Username)
+	refused("password to be changed", h.bob.Username, h.password, "pam_acct_mgmt")
+	run(t, "chage", "-d", "1", "-M", "-1", h.bob.Username)
+	run(t, "usermod", "-L", h.bob.Username)
+	refused("locked", h.bob.Username, h.password, "pam_authenticate")
+	run(t, "passwd", "-d", h.bob.Username)
+	refused("empty password", h.bob.Username, "", "")
+	h.chpasswd(h.bob.Username)
+	refused("capitals", strings.ToUpper(h.bob.Username), h.password, "")
+	refused("a path", "../"+h.bob.Username, h.password, "name is not an account's")
+	refused("another domain", h.bob.Username+"@example.net", h.password, "name is not an account's")
+	if got := login(h.bob.Username+"@EXAMPLE.org", h.password); !strings.HasPrefix(got, "a OK") {
+		t.Errorf("login domain: got %q", got)
+	}
+}
+
+// TestLowUIDs: accounts of the system are not people's.
+func TestLowUIDs(t *testing.T) {
+	needRoot(t)
+	h := newHost(t, "min_uid", "70000", "max_uid", "80000")
+	h.serve("imaps")
+	d := h.dial("imaps")
+	d.expect("a LOGIN "+h.alice.Username+" "+quote(h.password), "a NO [AUTHENTICATIONFAILED]")
+	h.waitLog("login refused", "min_uid 70000")
+}
+
+// TestRefusesToStart names what is missing.
+func TestRefusesToStart(t *testing.T) {
+	for _, c := range []struct{ name, setting, value, want string }{
+		{"certificate", "tls_certificate", "/nonexistent/cert.pem", "open /nonexistent/cert.pem: no such file or directory"},
+		{"key", "tls_key", "/dev/null", "no PRIVATE KEY block"},
+		{"PAM service", "pam_service", "nosuch", "PAM service file"},
+		{"program", "libexec_dir", "/nonexistent", "/nonexistent/smail-front"},
+		{"directive", "no_such_thing", "1", `line %d: unknown directive \"no_such_thing\"`},
+		{"value", "min_uid", "many", `line %d: min_uid: \"many\" is not a number from 1 to`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHost(t, c.setting, c.value)
+			b, _ := os.ReadFile(filepath.Join(h.Dir, "smail.conf"))
+			line := 1 + strings.Count(string(b)[:strings.Index(string(b), c.setting+" ")], "\n")
+			if strings.Contains(c.want, "%d") {
+				c.want = fmt.Sprintf(c.want, line)
+			}
+			h.serve("imaps")
+			if got := h.waitLog("smaild ends"); !strings.Contains(got, c.want) {
+				t.Errorf("got %q, want %q in it", got, c.want)
+			}
+		})
+	}
+}
+
+// TestNoPasswordWithoutTLS, on loopback neither.
+func TestNoPasswordWithoutTLS(t *testing.T) {
+	h := newHost(t)
+	h.serve("imap", "pop3", "submission")
+	d := h.dial("imap")
+	if got := d.until("a CAPABILITY", "a OK"); !strings.Contains(got, "LOGINDISABLED") || strings.Contains(got, "AUTH=") {
+		t.Errorf("capabilities in clear text: %s", got)
+	}
+	d.expect("b LOGIN "+h.alice.Username+" "+quote(h.password), "b NO [PRIVACYREQUIRED]")
+	d.expect("c AUTHENTICATE PLAIN", "c NO [PRIVACYREQUIRED]")
+	d = h.dial("pop3")
+	d.expect("USER "+h.alice.Username, "-ERR")
+	d.expect("AUTH PLAIN", "-ERR")
+	d = h.dial("submission")
+	if got := d.until("EHLO x", "250 "); strings.Contains(got, "AUTH") {
+		t.Errorf("AUTH in clear text: %s", got)
+	}
+	d.expect("AUTH PLAIN AGEAYg==", "538")
+	d.expect("MAIL FROM:<a@localhost>", "530")
+}
+
+// TestCommandsBehindSTARTTLS in one segment end the connection: RFC 8314.
+func TestCommandsBehindSTARTTLS(t *testing.T) {
+	h := newHost(t)
+	h.serve("imap", "pop3", "submission")
+	for service, text := range map[string]string{"imap": "a STARTTLS\r\nb NOOP\r\n", "pop3": "STLS\r\nNOOP\r\n",
+		"submission": "EHLO x\r\nSTARTTLS\r\nNOOP\r\n"} {
+		d := h.dial(service)
+		d.send(text)
+		var got strings.Builder
+		for {
+			c, err := d.r.ReadByte()
+			if err != nil {
+				break
+			}
+			got.WriteByte(c)
+		}
+		if strings.Contains(got.String(), "b OK") || strings.Count(got.String(), "+OK") > 1 || strings.Contains(got.String(), "250 2.0.0 OK") {
+			t.Errorf("%s: answered what came in clear text: %q", service, got.String())
+		}
+	}
+}
+
+// TestHostileInput before login: a clear error, and no memory for it.
+func TestHostileInput(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps", "pop3s", "submissions")
+	for _, c := range []struct{ name, service, send, want string }{
+		{"literal of 4 GiB", "imaps", "a LOGIN {4294967295+}\r\n", "* BYE Literal of more than"},
+		{"synchronising literal of 4 GiB", "imaps", "a LOGIN {4294967295}\r\n", "a BAD A command may have 3 literals"},
+		{"line of 1 MiB", "imaps", "a LOGIN " + strings.Repeat("x", 1<<20), "* BYE Command longer than"},
+		{"NUL", "imaps", "a LOGIN \"a\x00b\" c\r\n", "a BAD A quoted string may not hold"},
+		{"NUL in a literal", "imaps", "a LOGIN {3+}\r\na\x00b c\r\n", "a BAD A literal may not hold NUL"},
+		{"unknown command", "imaps", "a XYZZY\r\n", "a BAD Unknown command"},
+		{"nothing", "imaps", "\r\n", "* BAD Expected a tag"},
+		{"HTTP", "imaps", strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n", 3), "GET BAD"},
+		{"line of 1 MiB", "pop3s", "USER " + strings.Repeat("x", 1<<20), "-ERR Line too long"},
+		{"NUL", "pop3s", "USER a\x00b\r\nPASS x\r\n", "+OK"},
+		{"unknown command", "pop3s", "XYZZY\r\n", "-ERR Unknown command"},
+		{"line of 1 MiB", "submissions", "EHLO " + strings.Repeat("x", 1<<20), "500 5.5.6 Line too long"},
+		{"name with spaces", "submissions", "EHLO a b\r\n", "501 5.5.4"},
+		{"unknown command", "submissions", "XYZZY\r\n", "500 5.5.2 Unknown command"},
+		{"BDAT before login", "submissions", "EHLO x\r\nBDAT 5 LAST\r\nQUIT\r\n", "250-"},
+	} {
+		t.Run(c.service+" "+c.name, func(t *testing.T) {
+			d := h.dial(c.service)
+			go d.Write([]byte(c.send)) // the other side may stop reading
+			if got := d.line(); !strings.HasPrefix(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestHostileInputAfterLogin: literals are never taken for commands.
+func TestHostileInputAfterLogin(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps")
+	for _, c := range []struct{ name, send, want string }{
+		{"refused literal with a command in it", "b APPEND Nowhere {25+}\r\nx: y\r\n\r\nc CREATE Evil\r\n\r\n\r\n", "b NO [TRYCREATE]"},
+		{"too large a message", "b APPEND INBOX {99999999}\r\n", "b NO [TOOBIG]"},
+		{"literal of 4 GiB", "b APPEND INBOX {4294967295+}\r\n", "* BYE Literal of more than"},
+		{"set of all numbers", "b UID FETCH 1:4294967295 FLAGS\r\n", "b BAD No mailbox is selected"},
+		{"line of 1 MiB", "b LIST \"\" " + strings.Repeat("%", 1<<20), "* BYE Command longer than"},
+		{"many stars", "b LIST \"\" " + strings.Repeat("%*", 400) + "q\r\n", "b OK"},
+		{"folder outside", "b CREATE ../evil\r\n", "b NO [CANNOT]"},
+		{"folder with a slash", "b CREATE a/b\r\n", "b NO [CANNOT]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := h.login()
+			go d.Write([]byte(c.send))
+			if got := d.line(); !strings.HasPrefix(got, c.want) {
+				t.Fatalf("got %q, want %q", got, c.want)
+			}
+			if !strings.HasPrefix(c.want, "*") {
+				if got := d.until("z LIST \"\" *", "z OK"); strings.Contains(got, "Evil") {
+					t.Errorf("a literal was executed: %s", got)
+				}
+			}
+		})
+	}
+}
+
+// TestHalfAMessage: a client that stops half-way leaves nothing behind.
+func TestHalfAMessage(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps", "submissions")
+	d := h.login()
+	d.send("b APPEND INBOX {1000+}\r\nSubject: half\r\n\r\n")
+	time.Sleep(100 * time.Millisecond)
+	d.Close()
+	h.waitLog("smail-imap", "end user=")
+	for _, sub := range []string{"cur", "new", "tmp"} {
+		if files, _ := filepath.Glob(filepath.Join(h.maildir(h.alice), sub, "*")); len(files) > 0 {
+			t.Errorf("half a message is in %s: %v", sub, files)
+		}
+	}
+	for _, how := range []string{"DATA\r\n", "BDAT 1000 LAST\r\n"} {
+		d = h.smtpLogin()
+		d.expect("MAIL FROM:<"+h.alice.Username+"@localhost>", "250")
+		d.expect("RCPT TO:<b@example.net>", "250")
+		d.send(how + "Subject: half\r\n\r\nQUIT\r\n")
+		time.Sleep(100 * time.Millisecond)
+		d.Close()
+	}
+	h.waitLog("smail-submit", "end user=", "messages=0")
+	if sent := h.outbox(); len(sent) > 0 {
+		t.Errorf("half a message was sent: %q", sent)
+	}
+}
+
+// smtpLogin connects to submissions and logs alice in.
+func (h *host) smtpLogin() *dialogue {
+	h.t.Helper()
+	d := h.dial("submissions")
+	d.until("EHLO client.example.net", "250 ")
+	d.expect("AUTH PLAIN "+plain(h.alice.Username, h.password), "235")
+	return d
+}
+
+// TestBareLineEnds are refused in DATA and BDAT: what is one message here must
+// not be two elsewhere.
+func TestBareLineEnds(t *testing.T) {
+	h := newHost(t)
+	h.serve("submissions")
+	for _, text := range []string{"a\n.\nMAIL FROM:<x@y>\r\n", "a\r.\rb\r\n", "a\r\n.\nb\r\n", "a\n.\r\nb\r\n", "a\x00b\r\n", "a\r", "\r\n.\rb\r\n"} {
+		for _, how := range []string{"DATA", "BDAT"} {
+			d := h.smtpLogin()
+			d.expect("MAIL FROM:<"+h.alice.Username+"@localhost>", "250")
+			d.expect("RCPT TO:<b@example.net>", "250")
+			body := "Subject: x\r\n\r\n" + text
+			if how == "DATA" {
+				d.expect("DATA", "354")
+				d.send(body + "\r\n.\r\n")
+			} else {
+				d.send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(body), body))
+			}
+			if got := d.line(); !strings.HasPrefix(got, "550 5.6.0") {
+				t.Errorf("%s %q: got %q", how, text, got)
+			}
+			d.expect("NOOP", "250")
+		}
+	}
+	if sent := h.outbox(); len(sent) > 0 {
+		t.Errorf("sent: %q", sent)
+	}
+}
+
+// TestUnreadableMaildir: a tagged NO that names no path, and a log line that does.
+func TestUnreadableMaildir(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps", "pop3s")
+	if err := os.WriteFile(h.maildir(h.alice), []byte("not a folder"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.own(filepath.Dir(h.maildir(h.alice)), h.alice)
+	d := h.dial("imaps")
+	if got := d.expect("a LOGIN "+h.alice.Username+" "+quote(h.password), "a NO [UNAVAILABLE]"); strings.Contains(got, "/") {
+		t.Errorf("names a path: %q", got)
+	}
+	if !d.closed() {
+		t.Error("connection stays")
+	}
+	h.waitLog("session ends", h.maildir(h.alice))
+	d = h.dial("pop3s")
+	d.expect("USER "+h.alice.Username, "+OK")
+	d.expect("PASS "+h.password, "-ERR [SYS/TEMP]")
+}
+
+// TestMissingMaildirIsMade at the first login.
+func TestMissingMaildirIsMade(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps")
+	os.RemoveAll(h.maildir(h.alice))
+	d := h.login()
+	if got := d.until("b SELECT INBOX", "b OK"); !strings.Contains(got, "* 0 EXISTS") {
+		t.Errorf("got %s", got)
+	}
+	if info, err := os.Stat(filepath.Join(h.maildir(h.alice), "new")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("new: %v %v", info, err)
+	}
+}
+
+// TestVanishedMessage is removed by another program while it is fetched.
+func TestVanishedMessage(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps")
+	for i := range 3 {
+		h.deliver(h.alice, fmt.Sprintf("Subject: %d\n\nx\n", i))
+	}
+	d := h.login()
+	d.until("b SELECT INBOX", "b OK")
+	files, _ := filepath.Glob(filepath.Join(h.maildir(h.alice), "cur/*"))
+	os.Remove(files[1])
+	os.Rename(files[2], files[2]+"S") // and another renamed, which changes nothing
+	got := d.until("c FETCH 1:3 (UID BODY.PEEK[])", "c ")
+	if !strings.Contains(got, "c NO [EXPUNGEISSUED]") || !strings.Contains(got, "* 1 FETCH") || !strings.Contains(got, "* 3 FETCH (UID 3") {
+		t.Errorf("got %s", got)
+	}
+	if got := d.until("d NOOP", "d OK"); !strings.Contains(got, "* 2 EXPUNGE\n") {
+		t.Errorf("after it NOOP says %s", got)
+	}
+}
+
+// TestLoginTimeout is for all that comes before a login together.
+func TestLoginTimeout(t *testing.T) {
+	h := newHost(t, "login_timeout", "2s")
+	h.serve("imaps")
+	conn, err := net.Dial("tcp", h.addr["imaps"]) // not even a handshake
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	d := h.dial("imaps")
+	start := time.Now()
+	go func() { // a byte now and then does not help
+		for range 100 {
+			d.Conn.Write([]byte("x"))
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	conn.Read(make([]byte, 1))
+	if !d.closed() || time.Since(start) > 10*time.Second {
+		t.Errorf("slow clients are gone after %v", time.Since(start))
+	}
+	h.waitLog("no login", "login_timeout")
+}
