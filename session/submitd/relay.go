@@ -190,7 +190,7 @@ func nextHop(err error) error {
 	if errors.As(err, &r) && r.Code/100 == 5 {
 		return reply(r.Code, r.EnhancedCode, "%s", oneLine(r.Message))
 	}
-	return fmt.Errorf("next hop: %w", err)
+	return fmt.Errorf("next hop: %v", err) // not wrapped: its text is not ours to send
 }
 
 // oneLine makes a foreign text safe to send on.

@@ -1,0 +1,351 @@
+package test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestRecentLogin: who has just read mail may send, as himself only.
+func TestRecentLogin(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps", "submissions")
+	me := h.alice.Username + "@localhost"
+	d := h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	d.expect("MAIL FROM:<"+me+">", "530")
+	reader := h.login()
+	reader.until("b LOGOUT", "b OK")
+	d = h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	for _, from := range []string{"mallory@example.net", "", "root@localhost"} {
+		d.expect("MAIL FROM:<"+from+">", "553")
+	}
+	d.expect("MAIL FROM:<"+h.alice.Username+"+detail@EXAMPLE.org>", "250")
+	d.expect("RCPT TO:<b@example.net>", "250")
+	d.expect("DATA", "354")
+	d.expect("Subject: recent\r\n\r\nx\r\n.", "250")
+	sent := h.outbox()
+	if len(sent) != 1 || !strings.Contains(sent[0], "with ESMTPS id") {
+		t.Errorf("sent: %q", sent)
+	}
+	h.waitLog("login", "by=recent", "user="+h.alice.Username)
+	// It does not make itself recent.
+	b, err := os.ReadFile(h.Config["session_file"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(b), "submissions") || strings.Count(string(b), "\n") != 2 {
+		t.Errorf("session file:\n%s", b)
+	}
+}
+
+// TestRecentLoginOfTwo: an address that two users share vouches for neither.
+func TestRecentLoginOfTwo(t *testing.T) {
+	needRoot(t)
+	h := newHost(t)
+	h.serve("imaps", "submissions")
+	h.login()
+	d := h.dial("imaps")
+	d.until("a LOGIN "+h.bob.Username+" "+quote(h.password), "a OK")
+	d = h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	d.expect("MAIL FROM:<"+h.alice.Username+"@localhost>", "530")
+}
+
+// TestRelayWindow: 0 turns it off; over, only a live session counts.
+func TestRelayWindow(t *testing.T) {
+	for _, c := range []struct {
+		window, liveOnly string
+		live             bool
+		want             string
+	}{
+		{"0", "no", true, "530"}, {"1s", "no", false, "530"}, {"1s", "no", true, "250"},
+		{"10m", "yes", false, "530"}, {"10m", "yes", true, "250"},
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			h := newHost(t, "relay_window", c.window, "relay_live_only", c.liveOnly)
+			h.serve("imaps", "submissions")
+			reader := h.login()
+			if !c.live {
+				reader.until("b LOGOUT", "b OK")
+				reader.closed()
+			}
+			time.Sleep(1200 * time.Millisecond)
+			d := h.dial("submissions")
+			d.until("EHLO x", "250 ")
+			d.expect("MAIL FROM:<"+h.alice.Username+"@localhost>", c.want)
+		})
+	}
+}
+
+// fakeSendmail writes its arguments and its standard input below h.Dir.
+func (h *host) fakeSendmail(exit int) string {
+	h.t.Helper()
+	dir := filepath.Join(h.Dir, "outbox")
+	path := h.write("sendmail", fmt.Sprintf("#!/bin/sh\nprintf '%%s\\n' \"$@\" >'%[1]s/args'\ncat >'%[1]s/mail'\nid -un >'%[1]s/who'\necho said >&2\nexit %[2]d\n", dir, exit))
+	os.Chmod(path, 0o755)
+	return path
+}
+
+// send sends one message as alice and returns the reply to it.
+func (h *host) send(from string, to ...string) string {
+	h.t.Helper()
+	d := h.smtpLogin()
+	d.expect("MAIL FROM:<"+from+"> BODY=8BITMIME RET=HDRS", "250")
+	for _, r := range to {
+		d.expect("RCPT TO:<"+r+"> NOTIFY=FAILURE", "250")
+	}
+	d.expect("DATA", "354")
+	d.send("Subject: sent\r\nBcc: hidden@example.net\r\nTo: b@example.net\r\n\r\n..dot\r\n.\r\n")
+	return d.line()
+}
+
+func TestSendmail(t *testing.T) {
+	h := newHost(t)
+	h.Config["relay"] = "sendmail " + h.fakeSendmail(0)
+	h.WriteConfig()
+	h.serve("submissions")
+	me := h.alice.Username + "@localhost"
+	if got := h.send(me, "b@example.net", "c@example.net"); !strings.HasPrefix(got, "250 2.0.0") {
+		t.Fatalf("got %q", got)
+	}
+	read := func(name string) string {
+		b, _ := os.ReadFile(filepath.Join(h.Dir, "outbox", name))
+		return string(b)
+	}
+	if got, want := read("args"), "-i\n-f\n"+me+"\n-N\nfailure\n-R\nhdrs\n--\nb@example.net\nc@example.net\n"; got != want {
+		t.Errorf("arguments %q, want %q", got, want)
+	}
+	if got := read("who"); strings.TrimSpace(got) != h.alice.Username {
+		t.Errorf("sendmail ran as %s", got)
+	}
+	mail := read("mail")
+	for _, want := range []string{"Received: from client.example.net ([127.0.0.1])\n\tby localhost (smail) with ESMTPSA id ",
+		"\nSubject: sent\nTo: b@example.net\nDate: ", "\nMessage-ID: <", "@localhost>\n\n.dot\n"} {
+		if !strings.Contains(mail, want) {
+			t.Errorf("no %q in %q", want, mail)
+		}
+	}
+	if strings.Contains(mail, "hidden") || strings.Contains(mail, "\r") {
+		t.Errorf("handed over: %q", mail)
+	}
+}
+
+// TestSendmailFails: what may succeed later is 451, what cannot is 554.
+func TestSendmailFails(t *testing.T) {
+	for exit, want := range map[int]string{75: "451 4.3.0", 71: "451 4.3.0", 1: "451 4.3.0", 67: "554 5.0.0", 65: "554 5.0.0"} {
+		t.Run(fmt.Sprint(exit), func(t *testing.T) {
+			h := newHost(t)
+			h.Config["relay"] = "sendmail " + h.fakeSendmail(exit)
+			h.WriteConfig()
+			h.serve("submissions")
+			if got := h.send(h.alice.Username+"@localhost", "b@example.net"); !strings.HasPrefix(got, want) {
+				t.Errorf("got %q, want %s", got, want)
+			}
+			h.waitLog("said")
+		})
+	}
+}
+
+// nextHop is an SMTP or LMTP server that answers as it is told: a reply for
+// each line that begins with a key, 250 for others.
+func nextHop(t *testing.T, l net.Listener, replies map[string]string) <-chan string {
+	got := make(chan string, 1)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		r := bufio.NewReader(conn)
+		fmt.Fprint(conn, "220 next ESMTP\r\n")
+		var mail strings.Builder
+		data := false
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				got <- mail.String()
+				return
+			}
+			mail.WriteString(line)
+			reply := "250 2.0.0 fine"
+			for key, value := range replies {
+				if strings.HasPrefix(line, key) {
+					reply = value
+				}
+			}
+			switch {
+			case data && line != ".\r\n":
+				continue
+			case line == ".\r\n":
+				data = false
+			case strings.HasPrefix(line, "EHLO"), strings.HasPrefix(line, "LHLO"):
+				reply = "250-next\r\n250-8BITMIME\r\n250 SIZE"
+			case line == "DATA\r\n" && reply[0] == '2':
+				reply, data = "354 go on", true
+			}
+			if reply == "drop" {
+				got <- mail.String()
+				return
+			}
+			fmt.Fprint(conn, reply+"\r\n")
+		}
+	}()
+	return got
+}
+
+// TestNextHop: 250 only after the next one's 250.
+func TestNextHop(t *testing.T) {
+	for _, c := range []struct{ name, key, reply, want string }{
+		{"takes it", "", "", "250 2.0.0"},
+		{"refuses the recipient", "RCPT", "550 5.1.1 no such user", "550 5.1.1 no such user"},
+		{"is busy", "MAIL", "450 4.2.0 later", "451 4.3.0"},
+		{"refuses the message", ".\r\n", "554 5.7.1 spam", "554 5.7.1 spam"},
+		{"drops the connection", ".\r\n", "drop", "451 4.3.0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHost(t)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			replies := map[string]string{}
+			if c.key != "" {
+				replies[c.key] = c.reply
+			}
+			got := nextHop(t, l, replies)
+			h.Config["relay"] = "smtp " + l.Addr().String()
+			h.WriteConfig()
+			h.serve("submissions")
+			if reply := h.send(h.alice.Username+"@localhost", "b@example.net"); !strings.HasPrefix(reply, c.want) {
+				t.Errorf("got %q, want %s", reply, c.want)
+			}
+			if c.key == "" {
+				if mail := <-got; !strings.Contains(mail, "\r\n\r\n..dot\r\n.\r\n") || strings.Contains(mail, "hidden") {
+					t.Errorf("next hop got %q", mail)
+				}
+			}
+		})
+	}
+}
+
+func TestNextHopDown(t *testing.T) {
+	h := newHost(t, "relay", "smtp 127.0.0.1:"+freePort(t))
+	h.serve("submissions")
+	if got := h.send(h.alice.Username+"@localhost", "b@example.net"); !strings.HasPrefix(got, "451 4.3.0") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLMTP(t *testing.T) {
+	h := newHost(t)
+	path := filepath.Join(h.Dir, "lmtp")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(path, 0o777)
+	got := nextHop(t, l, nil)
+	h.Config["relay"] = "lmtp " + path
+	h.WriteConfig()
+	h.serve("submissions")
+	if reply := h.send(h.alice.Username+"@localhost", "b@example.net"); !strings.HasPrefix(reply, "250") {
+		t.Errorf("got %q", reply)
+	}
+	if mail := <-got; !strings.HasPrefix(mail, "LHLO localhost\r\n") || !strings.Contains(mail, "RCPT TO:<b@example.net>") {
+		t.Errorf("LMTP server got %q", mail)
+	}
+}
+
+// TestPostfix hands over by Postfix's own sendmail, and Postfix delivers into
+// the recipient's Maildir, where he reads it. Postfix runs in a mount namespace
+// of its own, so that the system's is not touched.
+func TestPostfix(t *testing.T) {
+	needRoot(t)
+	need(t, "postfix", "postfix")
+	need(t, "unshare", "util-linux")
+	h := newHost(t, "relay", "sendmail /usr/sbin/sendmail")
+	port := freePort(t)
+	script := h.write("postfix.sh", fmt.Sprintf(`set -eu
+dir=$1
+mkdir "$dir/etc" "$dir/spool" "$dir/lib"
+cp -a /etc/postfix/. "$dir/etc/"
+cp -a /var/spool/postfix/. "$dir/spool/"
+cp -a /var/lib/postfix/. "$dir/lib/"
+mount --bind "$dir/etc" /etc/postfix
+mount --bind "$dir/spool" /var/spool/postfix
+mount --bind "$dir/lib" /var/lib/postfix
+cat >/etc/postfix/main.cf <<EOF
+compatibility_level = 3.6
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = localhost
+mydestination = localhost
+home_mailbox = Maildir/
+mailbox_command =
+alias_maps =
+alias_database =
+maillog_file = $dir/maillog
+maillog_file_prefixes = $dir
+smtpd_relay_restrictions = reject
+EOF
+sed -i 's/^smtp *inet.*/%s inet n - n - - smtpd/' /etc/postfix/master.cf
+grep -q '^postlog' /etc/postfix/master.cf || echo 'postlog unix-dgram n - n - 1 postlogd' >>/etc/postfix/master.cf
+postfix set-permissions >/dev/null 2>&1 || true
+postfix start
+exec '%s' -config '%s' submissions
+`, port, filepath.Join(bin, "smaild"), filepath.Join(h.Dir, "smail.conf")))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, _ := l.(*net.TCPListener).File()
+	h.addr["submissions"] = l.Addr().String()
+	dir := filepath.Join(h.Dir, "postfix")
+	os.MkdirAll(dir, 0o755)
+	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", script, dir)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, h.log, h.log
+	if _, err := h.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	f.Close()
+	t.Cleanup(func() { // master left the group: it is ended by its pid
+		b, _ := os.ReadFile(filepath.Join(dir, "spool/pid/master.pid"))
+		if pid := strings.TrimSpace(string(b)); pid != "" {
+			exec.Command("kill", pid).Run()
+		}
+	})
+	h.serve("imaps")
+	h.waitLog("listening", "submissions")
+	if got := h.send(h.alice.Username+"@localhost", h.bob.Username+"@localhost"); !strings.HasPrefix(got, "250") {
+		t.Fatalf("got %q", got)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		files, _ := filepath.Glob(filepath.Join(h.maildir(h.bob), "new/*"))
+		if len(files) == 1 {
+			b, _ := os.ReadFile(files[0])
+			if !strings.Contains(string(b), "\n.dot\n") || !strings.HasPrefix(string(b), "Return-Path: <"+h.alice.Username+"@localhost>") {
+				t.Errorf("Postfix delivered %q", b)
+			}
+			break
+		}
+		if time.Now().After(deadline) {
+			b, _ := os.ReadFile(filepath.Join(dir, "maillog"))
+			t.Fatalf("nothing delivered; Postfix says:\n%s", b)
+		}
+	}
+	d := h.dial("imaps")
+	d.until("a LOGIN "+h.bob.Username+" "+quote(h.password), "a OK")
+	if got := d.until("b SELECT INBOX", "b OK"); !strings.Contains(got, "* 1 EXISTS") || !strings.Contains(got, "* 1 RECENT") {
+		t.Errorf("got %s", got)
+	}
+}
