@@ -151,15 +151,22 @@ func TestFrontHoldsNothing(t *testing.T) {
 	}
 }
 
-// starters are the ways smail is started; each returns the address of imaps.
+// starters are the ways smail is started; each returns the service's address.
 var starters = map[string]func(h *host, service string) string{
-	"listening": func(h *host, service string) string {
-		h.serve(service)
-		return h.addr[service]
-	},
+	"listening":              startListening,
 	"inetd":                  startInetd,
 	"socket-activate":        func(h *host, service string) string { return startSocketActivate(h, service) },
 	"socket-activate-accept": func(h *host, service string) string { return startSocketActivate(h, service, "--accept") },
+}
+
+// startListening gives smaild a listening socket.
+func startListening(h *host, service string) string {
+	h.t.Helper()
+	addr, err := h.Listen(service, "127.0.0.1:0", h.log)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return addr
 }
 
 // freePort finds a port that nothing listens on.
@@ -177,7 +184,7 @@ func startInetd(h *host, service string) string {
 	needRoot(h.t)
 	inetd := need(h.t, "inetd", "openbsd-inetd")
 	port := freePort(h.t)
-	conf := h.write("inetd.conf", fmt.Sprintf("127.0.0.1:%s stream tcp nowait root %s smaild -config %s %s\n",
+	conf := h.write("inetd.conf."+service, fmt.Sprintf("127.0.0.1:%s stream tcp nowait root %s smaild -config %s %s\n",
 		port, filepath.Join(bin, "smaild"), filepath.Join(h.Dir, "smail.conf"), service))
 	cmd := exec.Command(inetd, "-i", conf) // -i: in the foreground
 	cmd.Stdout, cmd.Stderr = h.log, h.log
@@ -218,30 +225,28 @@ func waitPort(t *testing.T, port string) string {
 
 // TestStarters logs in through every way that smail can be started.
 func TestStarters(t *testing.T) {
-	for name, start := range starters {
-		t.Run(name, func(t *testing.T) {
-			h := newHost(t)
-			h.deliver(h.alice, "Subject: started\n\nby "+name+"\n")
-			h.addr["imaps"] = start(h, "imaps")
-			for range 2 {
-				d := h.login()
-				d.until("b SELECT INBOX", "b OK")
-				if got := d.until("c FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]", "c OK"); !strings.Contains(got, "Subject: started") {
-					t.Errorf("got %q", got)
-				}
-				d.until("d LOGOUT", "d OK")
-				if !d.closed() {
-					t.Error("connection stays after LOGOUT")
-				}
+	everyStart(t, func(t *testing.T, h *host) {
+		h.deliver(h.alice, "Subject: started\n\ntext\n")
+		h.serve("imaps")
+		for range 2 {
+			d := h.login()
+			d.until("b SELECT INBOX", "b OK")
+			if got := d.until("c FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]", "c OK"); !strings.Contains(got, "Subject: started") {
+				t.Errorf("got %q", got)
 			}
-		})
-	}
+			d.until("d LOGOUT", "d OK")
+			if !d.closed() {
+				t.Error("connection stays after LOGOUT")
+			}
+		}
+	})
 }
 
 // TestInetdKeepsLogFromClient: under inetd descriptor 2 is the connection.
 func TestInetdKeepsLogFromClient(t *testing.T) {
 	h := newHost(t, "tls_key", "/nonexistent/key.pem")
-	h.addr["imaps"] = startInetd(h, "imaps")
+	h.start = startInetd
+	h.serve("imaps")
 	conn, err := net.Dial("tcp", h.addr["imaps"])
 	if err != nil {
 		t.Fatal(err)
@@ -251,5 +256,32 @@ func TestInetdKeepsLogFromClient(t *testing.T) {
 	buf := make([]byte, 1000)
 	if n, err := conn.Read(buf); n > 0 || err == nil {
 		t.Errorf("a client of a broken set-up was sent %q", buf[:n])
+	}
+}
+
+// TestAsOrdinaryUser runs the tests that need no root as somebody who is not:
+// smaild then serves its own user only, by a private PAM folder.
+func TestAsOrdinaryUser(t *testing.T) {
+	needRoot(t)
+	need(t, "setpriv", "util-linux")
+	h := newHost(t)
+	binary := filepath.Join(h.Dir, "test.bin")
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(binary, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("setpriv", "--reuid", h.alice.Uid, "--regid", h.alice.Gid, "--clear-groups",
+		binary, "-test.count=1", "-test.v", "-test.run",
+		"TestStarters/(listening|socket)|TestCurl/listening|TestMsmtp/listening|TestRecentLogin$|TestSendmail$|TestWrongPassword")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.alice.HomeDir, "TMPDIR=/tmp"}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if n := strings.Count(string(out), "--- PASS: Test"); n != 6 {
+		t.Errorf("%d tests ran as an ordinary user, want 6:\n%s", n, out)
 	}
 }

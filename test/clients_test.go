@@ -8,7 +8,18 @@ import (
 	"testing"
 )
 
-// credentials in forms that clients' files and options take.
+// everyStart tries a client with smail started in each way.
+func everyStart(t *testing.T, try func(t *testing.T, h *host)) {
+	for name, start := range starters {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			h.start = start
+			try(t, h)
+		})
+	}
+}
+
+// curlUser is alice as curl takes her.
 func (h *host) curlUser() string { return h.alice.Username + ":" + h.password }
 
 func (h *host) curl(args ...string) string {
@@ -18,8 +29,9 @@ func (h *host) curl(args ...string) string {
 		"-u", h.curlUser()}, args...)...)
 }
 
-func TestCurl(t *testing.T) {
-	h := newHost(t)
+func TestCurl(t *testing.T) { everyStart(t, tryCurl) }
+
+func tryCurl(t *testing.T, h *host) {
 	h.serve("imaps", "pop3s", "submissions", "imap", "pop3", "submission")
 	h.deliver(h.alice, "Subject: for curl\n\n.leading dot\nlast line\n")
 	if got := h.curl("imaps://localhost:" + h.port("imaps") + "/INBOX;MAILINDEX=1"); !strings.HasSuffix(got, "\r\n.leading dot\r\nlast line\r\n") {
@@ -64,9 +76,10 @@ func (h *host) outbox() (messages []string) {
 }
 
 // TestMbsync synchronises 2,000 messages both ways, and then nothing.
-func TestMbsync(t *testing.T) {
+func TestMbsync(t *testing.T) { everyStart(t, tryMbsync) }
+
+func tryMbsync(t *testing.T, h *host) {
 	need(t, "mbsync", "isync")
-	h := newHost(t)
 	h.serve("imaps")
 	cur := filepath.Join(h.maildir(h.alice), "cur")
 	h.deliver(h.alice, "Subject: first\n\nin new/\n")
@@ -155,8 +168,7 @@ SyncState *
 func TestFetchmail(t *testing.T) {
 	need(t, "fetchmail", "fetchmail")
 	for _, proto := range []struct{ name, service string }{{"POP3", "pop3s"}, {"IMAP", "imaps"}} {
-		t.Run(proto.name, func(t *testing.T) {
-			h := newHost(t)
+		tryFetchmail := func(t *testing.T, h *host) {
 			h.setPassword("without quotes") // which fetchmail's file cannot hold
 			h.serve(proto.service)
 			for i := range 5 {
@@ -172,13 +184,15 @@ func TestFetchmail(t *testing.T) {
 			if n := strings.Count(string(b), "\n.text\n"); n != 5 {
 				t.Errorf("fetchmail got %d messages, want 5", n)
 			}
-		})
+		}
+		t.Run(proto.name, func(t *testing.T) { everyStart(t, tryFetchmail) })
 	}
 }
 
-func TestSwaks(t *testing.T) {
+func TestSwaks(t *testing.T) { everyStart(t, trySwaks) }
+
+func trySwaks(t *testing.T, h *host) {
 	need(t, "swaks", "swaks")
-	h := newHost(t)
 	h.serve("submissions", "submission")
 	for _, c := range []struct{ service, tls, auth string }{
 		{"submissions", "--tls-on-connect", "PLAIN"}, {"submission", "--tls", "LOGIN"},
@@ -197,9 +211,10 @@ func TestSwaks(t *testing.T) {
 	}
 }
 
-func TestMsmtp(t *testing.T) {
+func TestMsmtp(t *testing.T) { everyStart(t, tryMsmtp) }
+
+func tryMsmtp(t *testing.T, h *host) {
 	need(t, "msmtp", "msmtp")
-	h := newHost(t)
 	h.serve("submissions", "submission")
 	for service, starttls := range map[string]string{"submissions": "off", "submission": "on"} {
 		rc := h.write("msmtprc", fmt.Sprintf("account default\nhost localhost\nport %s\ntls on\ntls_starttls %s\ntls_trust_file %s\n"+
@@ -213,9 +228,10 @@ func TestMsmtp(t *testing.T) {
 }
 
 // TestPython runs imaplib, poplib and smtplib; see testdata/python.py.
-func TestPython(t *testing.T) {
+func TestPython(t *testing.T) { everyStart(t, tryPython) }
+
+func tryPython(t *testing.T, h *host) {
 	need(t, "python3", "python3")
-	h := newHost(t)
 	h.serve("imaps", "pop3s", "submissions", "submission", "imap", "pop3")
 	script, err := filepath.Abs("testdata/python.py")
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 
 // TestImapclient is go-imap's client, which parses strictly, on everything
 // that IMAP4rev1 and our extensions have.
-func TestImapclient(t *testing.T) {
-	h := newHost(t)
+func TestImapclient(t *testing.T) { everyStart(t, tryImapclient) }
+
+func tryImapclient(t *testing.T, h *host) {
 	h.serve("imaps")
 	for _, text := range []string{
 		"Subject: plain\nFrom: \"A, B\" <a@example.net>\nTo: b@example.net (Bee)\nDate: Mon, 1 Jun 2026 10:00:00 +0200\nMessage-ID: <1@test>\n\nhello\n",

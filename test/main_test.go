@@ -73,6 +73,7 @@ type host struct {
 	password string
 	log      *logBuffer
 	addr     map[string]string // service: address
+	start    func(h *host, service string) string
 }
 
 const testPassword = "pw of:the\\test \"1\""
@@ -92,7 +93,7 @@ func newHost(t *testing.T, settings ...string) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{Rig: r, t: t, password: testPassword, log: &logBuffer{}, addr: map[string]string{}}
+	h := &host{Rig: r, t: t, password: testPassword, log: &logBuffer{}, addr: map[string]string{}, start: startListening}
 	t.Cleanup(func() {
 		r.Stop()
 		os.RemoveAll(dir)
@@ -204,15 +205,11 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// serve starts smaild on a listening socket.
+// serve starts services in the test's way.
 func (h *host) serve(services ...string) {
 	h.t.Helper()
 	for _, s := range services {
-		addr, err := h.Listen(s, "127.0.0.1:0", h.log)
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		h.addr[s] = addr
+		h.addr[s] = h.start(h, s)
 	}
 }
 
