@@ -83,7 +83,7 @@ func (r *Rig) PasswordPAM(name, password string) error {
 	if err := os.WriteFile(r.path("pam-check"), []byte(script), 0o755); err != nil {
 		return err
 	}
-	return r.PAM("auth [success=1 default=ignore] pam_exec.so quiet expose_authtok "+r.path("pam-check"),
+	return r.PAM("auth [success=1 ignore=1 default=ignore] pam_exec.so quiet expose_authtok "+r.path("pam-check"),
 		"auth requisite pam_deny.so", // a failure of pam_exec would be one of the system
 		"auth required pam_permit.so",
 		"account required pam_permit.so", "session required pam_permit.so")
