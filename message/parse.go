@@ -221,8 +221,11 @@ func (p *parser) closeTo(depth int, at position) {
 	for i := len(p.stack) - 1; i >= depth; i-- {
 		t := &p.stack[i]
 		t.end = at
+		if t.end.raw < t.start.raw { // it had not begun: a delimiter at once
+			t.end = t.start
+		}
 		if t.inHeader { // no empty line: it is all header
-			t.body = at
+			t.body = t.end
 			t.readType()
 			t.opaque()
 		}
