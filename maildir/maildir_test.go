@@ -1,0 +1,482 @@
+package maildir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gomaildir "github.com/emersion/go-maildir"
+)
+
+func newStore(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "Maildir"), Always)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func open(t *testing.T, s *Store, name string) *Folder {
+	t.Helper()
+	f, err := s.OpenFolder(name, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	return f
+}
+
+func put(t *testing.T, s *Store, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(s.root, path), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keys returns UID:key of a folder's messages.
+func keys(f *Folder) string {
+	var all []string
+	for _, m := range f.Messages() {
+		if !m.Gone {
+			all = append(all, fmt.Sprintf("%d:%s", m.UID, m.key))
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func want(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %q, want %q", what, got, want)
+	}
+}
+
+// TestUIDsInOrderOfDelivery, whatever readdir says, and for good.
+func TestUIDsInOrderOfDelivery(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "new/1700000002.M5P1.h", "c")
+	put(t, s, "cur/1700000001.M20P1.h:2,S", "b")
+	put(t, s, "cur/1700000001.M3P1.h", "a")
+	f := open(t, s, Inbox)
+	const first = "1:1700000001.M3P1.h 2:1700000001.M20P1.h 3:1700000002.M5P1.h"
+	want(t, "first", keys(f), first)
+	put(t, s, "new/1600000000.old.h", "d")
+	want(t, "reopened", keys(open(t, s, Inbox)), first+" 4:1600000000.old.h")
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "synced", keys(f), first+" 4:1600000000.old.h")
+	if f.UIDNext != 5 {
+		t.Errorf("UIDNEXT %d, want 5", f.UIDNext)
+	}
+}
+
+// TestDovecotUIDList reads what Dovecot wrote and keeps what we do not know.
+func TestDovecotUIDList(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,", "x\n")
+	put(t, s, "cur/b,S=2:2,S", "y\n")
+	put(t, s, "cur/c:2,", "z\n")
+	put(t, s, uidlistName, "3 V1800000001 N7 G0123456789abcdef0123456789abcdef X9\n3 W125 P0123uidl :a\n5 :b,S=2:2,F\n6 :gone\ntorn")
+	f := open(t, s, Inbox)
+	want(t, "messages", keys(f), "3:a 5:b,S=2 7:c")
+	if f.UIDValidity != 1800000001 || f.Messages()[0].CRLF != 125 || f.Messages()[1].Size != 2 {
+		t.Errorf("%+v", f)
+	}
+	b, _ := os.ReadFile(filepath.Join(s.root, uidlistName))
+	want(t, "file", string(b), "3 V1800000001 N8 G0123456789abcdef0123456789abcdef X9\n3 W125 P0123uidl :a\n5 :b,S=2\n6 :gone\n7 :c\n")
+}
+
+func TestUIDListVersion1(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,", "x")
+	put(t, s, uidlistName, "1 1234567 9\n4 a\n")
+	f := open(t, s, Inbox)
+	if want(t, "messages", keys(f), "4:a"); f.UIDValidity != 1234567 || f.UIDNext != 9 {
+		t.Errorf("UIDVALIDITY %d, UIDNEXT %d", f.UIDValidity, f.UIDNext)
+	}
+}
+
+// TestBrokenUIDList: what cannot be read is begun anew, under a new UIDVALIDITY.
+func TestBrokenUIDList(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,", "x")
+	before := open(t, s, Inbox).UIDValidity
+	for _, text := range []string{"", "garbage\n", "3 N5\n", "4 V1 N1\n"} {
+		put(t, s, uidlistName, text)
+		f := open(t, s, Inbox)
+		if f.UIDValidity <= before {
+			t.Errorf("%q: UIDVALIDITY %d after %d", text, f.UIDValidity, before)
+		}
+		before = f.UIDValidity
+		want(t, text, keys(f), "1:a")
+	}
+}
+
+// TestUIDNextNeverFalls: a UID of a message that is gone is not given again.
+func TestUIDNextNeverFalls(t *testing.T) {
+	s := newStore(t)
+	f := open(t, s, Inbox)
+	for range 300 {
+		deliver(t, f, "x", 0)
+	}
+	f.Sync()
+	if err := f.Expunge(f.Messages()); err != nil {
+		t.Fatal(err)
+	}
+	f = open(t, s, Inbox)
+	deliver(t, f, "y", 0)
+	f.Sync()
+	if got := f.Messages()[len(f.Messages())-1].UID; got != 301 {
+		t.Errorf("UID %d, want 301", got)
+	}
+	put(t, s, "new/1.x.h", "z")
+	f = open(t, s, Inbox)
+	if b, _ := os.ReadFile(filepath.Join(s.root, uidlistName)); strings.Count(string(b), "\n") > 10 {
+		t.Errorf("the uidlist still has %d lines", strings.Count(string(b), "\n"))
+	}
+	if f.UIDNext != 303 {
+		t.Errorf("UIDNEXT %d, want 303", f.UIDNext)
+	}
+}
+
+func deliver(t *testing.T, f *Folder, text string, flags Flags) uint32 {
+	t.Helper()
+	d, err := f.NewDelivery()
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(d, text)
+	uid, err := d.Commit(flags, time.Unix(1000000000, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uid
+}
+
+// TestDelivery: CRLF is stored as LF, with both sizes in the name.
+func TestDelivery(t *testing.T) {
+	s := newStore(t)
+	f := open(t, s, Inbox)
+	d, _ := f.NewDelivery()
+	for _, piece := range []string{"Subject: x\r", "\n\r", "\nbo\rdy", "\r\n", "\r"} {
+		io.WriteString(d, piece)
+	}
+	if _, err := d.Commit(Seen|Flagged, time.Unix(1000000000, 0)); err != nil {
+		t.Fatal(err)
+	}
+	f.Sync()
+	m := f.Messages()[0]
+	file, err := f.OpenMessage(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := io.ReadAll(file)
+	want(t, "stored", string(b), "Subject: x\n\nbo\rdy\n\r")
+	if !strings.HasSuffix(m.name, fmt.Sprintf(",S=%d,W=%d:2,FS", len(b), len(b)+3)) {
+		t.Errorf("name %s", m.name)
+	}
+	if date, _ := f.Date(m); date.Unix() != 1000000000 {
+		t.Errorf("INTERNALDATE %v", date)
+	}
+	d, _ = f.NewDelivery()
+	io.WriteString(d, "half")
+	d.Abort()
+	if left, _ := os.ReadDir(filepath.Join(s.root, "tmp")); len(left) > 0 {
+		t.Errorf("left in tmp: %v", left)
+	}
+}
+
+// TestFlags keeps what other programs put into a name.
+func TestFlags(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,PSabZ,extra", "x")
+	put(t, s, "cur/b", "x")
+	f := open(t, s, Inbox)
+	err := f.SetFlags(f.Messages(), func(old Flags) Flags { return old&^Seen | Replied | Trashed })
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := files(t, s, "cur")
+	want(t, "names", strings.Join(names, " "), "a:2,PRTabZ,extra b:2,RT")
+	// go-maildir reads the same flags.
+	msg, err := gomaildir.Dir(s.root).MessageByKey("b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(msg.Flags()); got != fmt.Sprint([]gomaildir.Flag{gomaildir.FlagReplied, gomaildir.FlagTrashed}) {
+		t.Errorf("go-maildir reads %s", got)
+	}
+}
+
+func files(t *testing.T, s *Store, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(s.root, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestForeignChanges: other programs rename, remove and deliver as they like.
+func TestForeignChanges(t *testing.T) {
+	s := newStore(t)
+	for _, name := range []string{"a", "b", "c"} {
+		put(t, s, "cur/"+name+":2,", name)
+	}
+	f := open(t, s, Inbox)
+	cur := filepath.Join(s.root, "cur")
+	os.Rename(filepath.Join(cur, "a:2,"), filepath.Join(cur, "a:2,F"))
+	m := f.Messages()[0]
+	file, err := f.OpenMessage(m)
+	if err != nil {
+		t.Fatalf("after a rename by another: %v", err)
+	}
+	file.Close()
+	if m.Flags != Flagged || !m.Changed {
+		t.Errorf("flags %v, changed %v", m.Flags, m.Changed)
+	}
+	os.Remove(filepath.Join(cur, "b:2,"))
+	if _, err := f.OpenMessage(f.Messages()[1]); err != ErrGone {
+		t.Errorf("after its removal by another: %v", err)
+	}
+	os.Rename(filepath.Join(cur, "c:2,"), filepath.Join(cur, "c:2,S"))
+	if err := f.SetFlags(f.Messages(), func(old Flags) Flags { return old | Replied }); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "names", strings.Join(files(t, s, "cur"), " "), "a:2,FR c:2,RS")
+	want(t, "numbers", fmt.Sprint(f.Forget()), "[2]")
+	want(t, "left", keys(f), "1:a 3:c")
+}
+
+// TestNotMessages: what is no regular file is not served, opened or followed.
+func TestNotMessages(t *testing.T) {
+	s := newStore(t)
+	os.Symlink("/etc/passwd", filepath.Join(s.root, "cur/link:2,"))
+	os.Mkdir(filepath.Join(s.root, "cur/dir:2,"), 0o700)
+	put(t, s, "cur/.hidden", "x")
+	put(t, s, "cur/real:2,", "x")
+	f := open(t, s, Inbox)
+	want(t, "messages", keys(f), "1:real")
+	os.Remove(filepath.Join(s.root, "cur/real:2,"))
+	os.Symlink("/etc/passwd", filepath.Join(s.root, "cur/real:2,"))
+	if file, err := f.OpenMessage(f.Messages()[0]); err == nil {
+		file.Close()
+		t.Error("a link was followed")
+	}
+}
+
+func TestCopyAndMove(t *testing.T) {
+	s := newStore(t)
+	if err := s.Create("Work"); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, s, Inbox)
+	for i := range 3 {
+		deliver(t, f, fmt.Sprint(i), Seen)
+	}
+	f.Sync()
+	dest, err := s.OpenTarget("Work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dest.Close()
+	from, to, err := f.Copy(f.Messages()[:2], dest)
+	if want(t, "copied", fmt.Sprint(from, to, err), "[1 2] [1 2] <nil>"); dest.UIDValidity == 0 {
+		t.Error("UIDVALIDITY of the target is not known")
+	}
+	from, to, err = f.Move(f.Messages()[1:], dest)
+	want(t, "moved", fmt.Sprint(from, to, err), "[2 3] [3 4] <nil>")
+	from, to, err = f.Copy(f.Messages()[:1], f) // into itself
+	want(t, "copied in place", fmt.Sprint(from, to, err), "[1] [4] <nil>")
+	w := open(t, s, "Work")
+	if len(w.Messages()) != 4 || w.Messages()[3].Flags != Seen {
+		t.Errorf("Work has %s", keys(w))
+	}
+	if date, _ := w.Date(w.Messages()[0]); date.Unix() != 1000000000 {
+		t.Errorf("a copy's INTERNALDATE is %v", date)
+	}
+}
+
+func TestFolders(t *testing.T) {
+	s := newStore(t)
+	for _, name := range []string{"A", "A.B", "Z"} {
+		if err := s.Create(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]error{"A": ErrExists, "": ErrName, "a/b": ErrName, "a..b": ErrName, ".a": ErrName, "a.": ErrName,
+		"inbox.x": ErrName, strings.Repeat("x", 300): ErrName, "a\x00b": ErrName} {
+		if err := s.Create(name); !errors.Is(err, want) {
+			t.Errorf("create %q: %v, want %v", name, err, want)
+		}
+	}
+	list := func() string {
+		names, err := s.Folders()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(names, " ")
+	}
+	want(t, "folders", list(), "INBOX A A.B Z")
+	validity := open(t, s, "A").UIDValidity
+	if err := s.Rename("A", "C"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Rename("C", "Z"); err != ErrExists {
+		t.Errorf("rename onto another: %v", err)
+	}
+	want(t, "renamed", list(), "INBOX C C.B Z")
+	if err := s.Delete("C"); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "deleted", list(), "INBOX C.B Z")
+	s.Create("A")
+	if v := open(t, s, "A").UIDValidity; v <= validity {
+		t.Errorf("made anew, UIDVALIDITY is %d after %d", v, validity)
+	}
+	if _, err := s.OpenFolder("nope", false); err != ErrNoFolder {
+		t.Errorf("open: %v", err)
+	}
+}
+
+func TestSubscriptions(t *testing.T) {
+	s := newStore(t)
+	for _, name := range []string{"Work.2026", "Sent", "Work.2026"} {
+		if err := s.Subscribe(name, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Subscribe("Sent", false)
+	b, _ := os.ReadFile(filepath.Join(s.root, "subscriptions"))
+	want(t, "file", string(b), "V\t2\n\nWork\t2026\n")
+	put(t, s, "subscriptions", "Old.Form\n")
+	s.Subscribe("New", true)
+	b, _ = os.ReadFile(filepath.Join(s.root, "subscriptions"))
+	want(t, "version 1", string(b), "Old.Form\nNew\n")
+	names, _ := s.Subscriptions()
+	want(t, "names", strings.Join(names, " "), "Old.Form New")
+}
+
+// TestStaleLock: a lock whose owner is dead does not hold anybody up.
+func TestStaleLock(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,", "x")
+	host, _ := os.Hostname()
+	put(t, s, uidlistLock, "999999999:"+host)
+	old := time.Now().Add(-3 * time.Second)
+	os.Chtimes(filepath.Join(s.root, uidlistLock), old, old)
+	start := time.Now()
+	want(t, "messages", keys(open(t, s, Inbox)), "1:a")
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("waited %v", d)
+	}
+	if _, err := os.Stat(filepath.Join(s.root, uidlistLock)); err == nil {
+		t.Error("the lock is left")
+	}
+}
+
+// TestWatch: a delivery and a rename are seen at once.
+func TestWatch(t *testing.T) {
+	s := newStore(t)
+	f := open(t, s, Inbox)
+	events := make(chan struct{}, 100)
+	w := f.Watch(func() { events <- struct{}{} })
+	defer w.Stop()
+	put(t, s, "tmp/a", "x")
+	for _, change := range [][2]string{{"tmp/a", "new/a"}, {"new/a", "cur/a:2,S"}} {
+		os.Rename(filepath.Join(s.root, change[0]), filepath.Join(s.root, change[1]))
+		select {
+		case <-events:
+		case <-time.After(5 * time.Second):
+			t.Errorf("%v was not seen", change)
+		}
+	}
+}
+
+// TestTwoSessions deliver and look at once: no UID is given twice.
+func TestTwoSessions(t *testing.T) {
+	s := newStore(t)
+	done := make(chan error, 4)
+	for n := range 4 {
+		go func() {
+			f, err := s.OpenFolder(Inbox, false)
+			if err != nil {
+				done <- err
+				return
+			}
+			defer f.Close()
+			for i := range 25 {
+				if n%2 == 0 {
+					err = os.WriteFile(filepath.Join(s.root, "new", fmt.Sprintf("%d.M%dP%d.h", 1700000000+i, n, i)), nil, 0o600)
+				} else {
+					var d *Delivery
+					if d, err = f.NewDelivery(); err == nil {
+						_, err = d.Commit(0, time.Time{})
+					}
+				}
+				if err == nil {
+					err = f.Sync()
+				}
+				if err != nil {
+					break
+				}
+			}
+			done <- err
+		}()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := open(t, s, Inbox)
+	if n := len(f.Messages()); n != 100 {
+		t.Errorf("%d messages, want 100", n)
+	}
+	b, _ := os.ReadFile(filepath.Join(s.root, uidlistName))
+	seen := map[string]bool{}
+	_, records, _ := strings.Cut(string(b), "\n")
+	for line := range strings.Lines(records) {
+		uid, _, _ := strings.Cut(line, " ")
+		if seen[uid] {
+			t.Errorf("UID %s was given twice", uid)
+		}
+		seen[uid] = true
+	}
+}
+
+func FuzzUIDList(f *testing.F) {
+	f.Add("3 V1 N5 Gabc\n1 W2 :a\n3 :b,S=1:2,S\n")
+	f.Add("1 2 3\n1 a\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		u, err := parseUIDList([]byte(text))
+		if err != nil {
+			return
+		}
+		last := uint32(0)
+		b := fmt.Appendf(nil, "3 V%d N%d\n", u.uidvalidity, u.uidnext)
+		for _, r := range u.records {
+			if r.uid <= last || r.uid >= u.uidnext {
+				t.Fatalf("UID %d after %d, next %d", r.uid, last, u.uidnext)
+			}
+			last = r.uid
+			b = r.append(b)
+		}
+		again, err := parseUIDList(b)
+		if err != nil || !slices.Equal(again.records, u.records) {
+			t.Errorf("%q came back as %q: %v", u.records, again.records, err)
+		}
+	})
+}
