@@ -1,0 +1,197 @@
+package imapd
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"smail/maildir"
+)
+
+// TestDialogues speaks the files of testdata. The first line of each says what
+// is shown. Of the others,
+//
+//	C: is sent, with CRLF behind it (a last \ leaves that out)
+//	S: is what must come back, where * stands for anything
+//	D: delivers a message with this subject into INBOX
+//	X: runs a shell command in the Maildir, as another program would
+//
+// and what begins with # is why.
+func TestDialogues(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no dialogues")
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			speak(t, file, strings.Split(string(text), "\n")[1:])
+		})
+	}
+}
+
+func speak(t *testing.T, file string, lines []string) {
+	root := filepath.Join(t.TempDir(), "Maildir")
+	client, ended := start(t, root)
+	r := bufio.NewReader(client)
+	delivered := 0
+	for i, line := range lines {
+		kind, rest, _ := strings.Cut(line, ":")
+		rest = strings.TrimPrefix(rest, " ")
+		where := fmt.Sprintf("%s:%d", file, i+2)
+		switch kind {
+		case "C":
+			text, open := strings.CutSuffix(rest, `\`)
+			if !open {
+				text += "\r\n"
+			}
+			if _, err := io.WriteString(client, unescape(text)); err != nil {
+				t.Fatalf("%s: %v", where, err)
+			}
+		case "S":
+			got, err := r.ReadString('\n')
+			if err != nil {
+				t.Fatalf("%s: %v, want %q", where, err, rest)
+			}
+			if got = strings.TrimRight(got, "\r\n"); !like(got, unescape(rest)) {
+				t.Fatalf("%s: got %q, want %q", where, got, rest)
+			}
+		case "D":
+			delivered++
+			deliver(t, root, delivered, rest)
+		case "X":
+			shell(t, root, rest)
+		}
+	}
+	client.Close()
+	<-ended
+}
+
+// start runs a session on one end of a pipe.
+func start(t *testing.T, root string) (net.Conn, <-chan error) {
+	t.Helper()
+	store, err := maildir.Open(root, maildir.Never)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, server := connected(t)
+	client.SetDeadline(time.Now().Add(20 * time.Second))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := Serve(&pipe{Conn: server}, Options{Store: store, Hostname: "host", MaxMessageSize: 10000, Interrupted: errInterrupted})
+		server.Close()
+		ended <- err
+	}()
+	return client, ended
+}
+
+// connected returns two ends of a socket.
+func connected(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns [2]net.Conn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "socket")
+		if conns[i], err = net.FileConn(f); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	return conns[0], conns[1]
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// A pipe is a Conn that can be interrupted.
+type pipe struct {
+	net.Conn
+	interrupted atomic.Bool
+}
+
+func (p *pipe) Interrupt() {
+	p.interrupted.Store(true)
+	p.SetReadDeadline(time.Unix(1, 0))
+}
+
+func (p *pipe) Calm() { p.interrupted.Store(false) }
+
+func (p *pipe) Read(b []byte) (int, error) {
+	p.SetReadDeadline(time.Time{})
+	if p.interrupted.Swap(false) {
+		return 0, errInterrupted
+	}
+	n, err := p.Conn.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && p.interrupted.Swap(false) {
+		return n, errInterrupted
+	}
+	return n, err
+}
+
+// like compares with a pattern in which * stands for anything; a leading "* "
+// is IMAP's own.
+func like(got, pattern string) bool {
+	prefix := ""
+	if strings.HasPrefix(pattern, "* ") {
+		prefix, pattern = "* ", pattern[2:]
+	}
+	rest, ok := strings.CutPrefix(got, prefix)
+	parts := strings.Split(pattern, "*")
+	if !ok || !strings.HasPrefix(rest, parts[0]) {
+		return false
+	}
+	rest = rest[len(parts[0]):]
+	for i, p := range parts[1:] {
+		k := strings.Index(rest, p)
+		if i == len(parts)-2 {
+			k = strings.LastIndex(rest, p)
+			return k >= 0 && (p == "" || k+len(p) == len(rest))
+		}
+		if k < 0 {
+			return false
+		}
+		rest = rest[k+len(p):]
+	}
+	return rest == ""
+}
+
+var unescape = strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\0`, "\x00", `\\`, `\`).Replace
+
+func deliver(t *testing.T, root string, n int, subject string) {
+	t.Helper()
+	name := fmt.Sprintf("%d.M%dP1.test", 1000000000+n, n)
+	text := fmt.Sprintf("From: Sender <sender@example.net>\nTo: to@example.net\nSubject: %s\nDate: Mon, 1 Jun 2026 10:00:0%d +0000\nMessage-ID: <%d@test>\n\nText of %s.\n", subject, n, n, subject)
+	tmp := filepath.Join(root, "tmp", name)
+	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 6, n, 12, 0, 0, 0, time.UTC)
+	os.Chtimes(tmp, at, at)
+	if err := os.Rename(tmp, filepath.Join(root, "new", name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func shell(t *testing.T, dir, command string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", command)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", command, err, out)
+	}
+}
