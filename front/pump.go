@@ -28,13 +28,13 @@ func (f *front) pump(hello *login.Hello, d dialogue) error {
 	f.r = nil
 	go f.up()
 	n, err := copyConn(f.conn, f.mail, f.mail.Close)
-	if n == 0 { // the session could not even say why
+	if n == 0 && err == nil { // the session could not even say why
 		logline.Error("session ended without a word")
 		io.WriteString(f.conn, d.gone())
 	}
 	f.tls.CloseWrite()
 	f.conn.Close()
-	return err
+	return nil // how it ended is in the session's log line
 }
 
 // up copies from the client to the session.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -264,6 +265,33 @@ type failingWriter struct{ err error }
 func (w *failingWriter) Write([]byte) (int, error) { return 0, w.err }
 
 var _ io.Writer = (*Encoder)(nil)
+
+// TestLineSurvivesInterruption: DONE may come in two pieces with news between.
+func TestLineSurvivesInterruption(t *testing.T) {
+	interrupted := errors.New("interrupted")
+	r := io.MultiReader(strings.NewReader("DO"), iotest.ErrReader(interrupted))
+	d := NewDecoder(bufio.NewReader(&switching{readers: []io.Reader{r, strings.NewReader("NE\r\n")}, at: interrupted}), AfterLogin, nil)
+	if _, err := d.Line(); err != interrupted {
+		t.Fatalf("got %v", err)
+	}
+	if line, err := d.Line(); line != "DONE" || err != nil {
+		t.Errorf("got %q, %v", line, err)
+	}
+}
+
+// switching goes on with its next reader after an error.
+type switching struct {
+	readers []io.Reader
+	at      error
+}
+
+func (s *switching) Read(p []byte) (int, error) {
+	n, err := s.readers[0].Read(p)
+	if err == s.at {
+		s.readers = s.readers[1:]
+	}
+	return n, err
+}
 
 func FuzzCommand(f *testing.F) {
 	for _, s := range []string{"1:* (FLAGS BODY[1.TEXT]<0.5>)", "OR SEEN (NOT TEXT {3+}\r\nabc)", "\"a\\\"b\" {5+}\r\nhello"} {

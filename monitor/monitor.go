@@ -172,12 +172,13 @@ func (c *connection) password(req *login.Request) error {
 	if err == nil {
 		return c.become(who, "password")
 	}
+	name := c.loggable(req.Name) // before the wait: a look-up takes its time too
 	delay := refusalDelay
 	if time.Since(start) > slowPAM {
 		delay = slowRefusalDelay
 	}
 	time.Sleep(time.Until(start.Add(delay)))
-	return c.refuse(err, req.Name)
+	return c.refuse(err, name)
 }
 
 // authenticate finds the account that name and password open. A nil password
@@ -225,6 +226,19 @@ func (c *connection) recent() error {
 	return c.become(who, "recent")
 }
 
+// loggable returns a name that is an account's. One that is not may be a
+// password typed into the wrong field.
+func (c *connection) loggable(name string) string {
+	name = c.localName(name)
+	if checkName(name) != nil {
+		return ""
+	}
+	if _, err := lookupUser(name); err != nil {
+		return ""
+	}
+	return name
+}
+
 // relays says whether the service takes mail without a login of its own.
 func (c *connection) relays() bool {
 	return Services[c.Service] == "smail-submit" && c.Config.RelayWindow > 0
@@ -236,10 +250,6 @@ func (c *connection) refuse(err error, name string) error {
 	event := logline.Warn
 	if !errors.Is(err, pam.ErrRefused) {
 		a.Status, event = login.Unavailable, logline.Error
-	}
-	// A name that is no account may be a password typed into the wrong field.
-	if _, known := lookupUser(c.localName(name)); known != nil {
-		name = ""
 	}
 	event("login refused", "user", name, "reason", err.Error())
 	return login.WriteAnswer(c.login, a)

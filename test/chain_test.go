@@ -124,6 +124,43 @@ func (h *host) auditSession() {
 	}
 }
 
+// TestHeldSession: with pam_session held root waits for the session's end, and
+// closes PAM's session then.
+func TestHeldSession(t *testing.T) {
+	needRoot(t)
+	h := newHost(t, "pam_session", "held")
+	said := filepath.Join(h.Dir, "said")
+	script := h.write("say", "#!/bin/sh\necho $PAM_TYPE $PAM_USER $PAM_RHOST >>'"+said+"'\n")
+	os.Chmod(script, 0o755)
+	if err := h.PAM("auth required pam_unix.so nodelay", "account required pam_unix.so", "session required pam_exec.so "+script); err != nil {
+		t.Fatal(err)
+	}
+	h.serve("imaps")
+	d := h.login()
+	want := map[string]string{"smaild": "root", "smail-front": "smail", "smail-imap": h.alice.Username}
+	if got := h.children(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("while the session is held there run %v, want %v", got, want)
+	}
+	h.auditSession()
+	opened := "open_session " + h.alice.Username + " 127.0.0.1\n"
+	if b, _ := os.ReadFile(said); string(b) != opened {
+		t.Errorf("PAM was told %q, want %q", b, opened)
+	}
+	d.until("b LOGOUT", "b OK")
+	if !d.closed() {
+		t.Error("connection stays after LOGOUT")
+	}
+	closed := opened + "close_session " + h.alice.Username + " 127.0.0.1\n"
+	for range 100 {
+		if b, _ := os.ReadFile(said); string(b) == closed {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	b, _ := os.ReadFile(said)
+	t.Errorf("PAM was told %q, want %q", b, closed)
+}
+
 // TestFrontHoldsNothing looks at the front before and after a login.
 func TestFrontHoldsNothing(t *testing.T) {
 	needRoot(t)
