@@ -20,7 +20,7 @@ func (c *connection) execSession(who *account, how string) error {
 		if err := syscall.Setresuid(who.uid, who.uid, who.uid); err != nil {
 			return os.NewSyscallError("setresuid", err)
 		}
-		if syscall.Setuid(0) == nil {
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETUID, 0, 0, 0); errno == 0 {
 			panic("monitor: the process could become root again")
 		}
 	}

@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"smail/config"
 	"smail/login"
 	"smail/logline"
@@ -74,6 +76,9 @@ func (m *Monitor) Serve(conn int) error {
 		return fmt.Errorf("peer of the connection: %w", err)
 	}
 	logline.Always("service", m.Service, "peer", peer.Addr().String())
+	if err := m.noNewPrivileges(); err != nil {
+		return err
+	}
 	c := &connection{Monitor: m, peer: peer, deadline: time.Now().Add(m.Config.LoginTimeout)}
 	if err := c.startFront(conn); err != nil {
 		return err
@@ -97,6 +102,16 @@ func (m *Monitor) Serve(conn int) error {
 			return err
 		}
 	}
+}
+
+// noNewPrivileges keeps this thread, all that it starts and what it becomes from
+// gaining rights by executing a program; but a session that hands mail to
+// sendmail must be able to.
+func (m *Monitor) noNewPrivileges() error {
+	if Services[m.Service] == "smail-submit" && m.Config.Relay.Kind == "sendmail" {
+		return nil
+	}
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 }
 
 // A connection is one client's way to its login.

@@ -82,14 +82,20 @@ func checkRights() error {
 	if r == 0 || e == 0 || saved == 0 {
 		return errors.New("a session must not be root")
 	}
-	if syscall.Setuid(0) == nil {
+	// This thread speaks for all: they began with its rights. Asking each would
+	// cost a start half of its time.
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETUID, 0, 0, 0); errno == 0 {
 		return errors.New("a session must not be able to become root")
 	}
 	return nil
 }
 
 // NoNewPrivileges makes sure that nothing this process starts gains rights.
+// smaild has seen to it already, but for sessions that are started by hand.
 func NoNewPrivileges() error {
+	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && set == 1 {
+		return nil
+	}
 	if _, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
 		return fmt.Errorf("no_new_privs: %w", errno)
 	}
