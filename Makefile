@@ -35,6 +35,8 @@ install: build
 	install -m 0755 bin/smaild bin/smailctl $(DESTDIR)$(PREFIX)/sbin/
 	install -m 0755 bin/smail-front $(LIBEXEC)/
 	install -m 0711 bin/smail-imap bin/smail-pop3 bin/smail-submit $(LIBEXEC)/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 0644 man/smaild.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 
 clean:
 	rm -rf bin
