@@ -363,3 +363,41 @@ func TestLoginTimeout(t *testing.T) {
 	}
 	h.waitLog("no login", "login_timeout")
 }
+
+// TestConnectionLimits: one address has no more than its share, and gets it
+// back when a connection ends.
+func TestConnectionLimits(t *testing.T) {
+	for _, setting := range []string{"max_connections", "max_connections_per_address"} {
+		t.Run(setting, func(t *testing.T) {
+			h := newHost(t, setting, "2")
+			h.serve("imaps")
+			first, second := h.login(), h.dial("imaps")
+			conn, err := net.Dial("tcp", h.addr["imaps"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			if n, err := conn.Read(make([]byte, 1)); err == nil || n > 0 {
+				t.Error("a third connection was served")
+			}
+			h.waitLog("too many connections", "peer=127.0.0.1")
+			first.until("b NOOP", "b OK") // and the others go on
+			second.until("b NOOP", "b OK")
+			second.until("c LOGOUT", "c OK")
+			second.closed()
+			time.Sleep(200 * time.Millisecond) // for the process to end
+			h.dial("imaps")
+		})
+	}
+}
+
+// TestSessionsPerUser are limited too.
+func TestSessionsPerUser(t *testing.T) {
+	h := newHost(t, "max_sessions_per_user", "1")
+	h.serve("imaps")
+	h.login()
+	d := h.dial("imaps")
+	d.expect("a LOGIN "+h.alice.Username+" "+quote(h.password), "a NO [UNAVAILABLE]")
+	h.waitLog("login refused", "too many sessions")
+}
