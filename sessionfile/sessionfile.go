@@ -205,7 +205,11 @@ func lock(path string) (unlock func(), err error) {
 	}
 	f, err := open()
 	if errors.Is(err, os.ErrNotExist) {
-		if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		dir := filepath.Dir(path)
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, err
+		}
+		if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask is
 			return nil, err
 		}
 		f, err = open()

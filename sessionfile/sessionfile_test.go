@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -41,6 +42,7 @@ func read(t *testing.T, path string) []Record {
 }
 
 func TestAddAndRead(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o077)) // as smaild's
 	path := filepath.Join(t.TempDir(), "run/sessions")
 	mapped := New(1000, "alice", netip.MustParseAddr("::ffff:192.0.2.7"), "imaps")
 	add(t, path, mapped)
@@ -50,6 +52,9 @@ func TestAddAndRead(t *testing.T) {
 	}
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o644 {
 		t.Errorf("mode %v", info.Mode())
+	}
+	if info, _ := os.Stat(filepath.Dir(path)); info.Mode().Perm() != 0o755 {
+		t.Errorf("mode of the folder %v", info.Mode())
 	}
 	if left, _ := filepath.Glob(path + ".new"); left != nil {
 		t.Error("a temporary file is left")

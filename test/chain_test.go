@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -279,6 +280,21 @@ func TestStarters(t *testing.T) {
 	})
 }
 
+// TestListenerEnds: sessions that run outlive the smaild that listens.
+func TestListenerEnds(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps")
+	d := h.login()
+	syscall.Kill(atoi(t, h.listener()), syscall.SIGTERM)
+	time.Sleep(200 * time.Millisecond)
+	if conn, err := net.Dial("tcp", h.addr["imaps"]); err == nil {
+		conn.Close()
+		t.Error("somebody still listens")
+	}
+	d.until("b NOOP", "b OK")
+	d.until("c LOGOUT", "c OK")
+}
+
 // TestInetdKeepsLogFromClient: under inetd descriptor 2 is the connection.
 func TestInetdKeepsLogFromClient(t *testing.T) {
 	h := newHost(t, "tls_key", "/nonexistent/key.pem")
@@ -310,15 +326,17 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err := os.WriteFile(binary, self, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	demo := filepath.Join(h.Dir, "demo")
+	run(t, "go", "build", "-o", demo, "smail/internal/demo")
 	cmd := exec.Command("setpriv", "--reuid", h.alice.Uid, "--regid", h.alice.Gid, "--clear-groups",
 		binary, "-test.count=1", "-test.v", "-test.run",
-		"TestStarters/(listening|socket)|TestCurl/listening|TestMsmtp/listening|TestRecentLogin$|TestSendmail$|TestWrongPassword")
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.alice.HomeDir, "TMPDIR=/tmp"}
+		"TestStarters/(listening|socket)|TestCurl/listening|TestMsmtp/listening|TestRecentLogin$|TestSendmail$|TestWrongPassword|TestMakeRun")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + h.alice.HomeDir, "TMPDIR=/tmp", "SMAIL_TEST_DEMO=" + demo}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if n := len(regexp.MustCompile(`(?m)^--- PASS: `).FindAll(out, -1)); n != 6 {
-		t.Errorf("%d tests ran as an ordinary user, want 6:\n%s", n, out)
+	if n := len(regexp.MustCompile(`(?m)^--- PASS: `).FindAll(out, -1)); n != 7 {
+		t.Errorf("%d tests ran as an ordinary user, want 7:\n%s", n, out)
 	}
 }
