@@ -15,15 +15,20 @@ func TestWrongPasswordAndUnknownName(t *testing.T) {
 	h := newHost(t)
 	h.serve("imaps", "pop3s", "submissions")
 	var took [2]time.Duration
-	for i, name := range []string{h.alice.Username, "nosuchuser"} {
-		d := h.dial("imaps")
-		start := time.Now()
-		if got := d.expect("a LOGIN "+name+" wrong", "a NO"); got != "a NO [AUTHENTICATIONFAILED] Wrong name or password" {
-			t.Errorf("%s: got %q", name, got)
+	for range 3 { // a busy machine may hold one of them up
+		for i, name := range []string{h.alice.Username, "nosuchuser"} {
+			d := h.dial("imaps")
+			start := time.Now()
+			if got := d.expect("a LOGIN "+name+" wrong", "a NO"); got != "a NO [AUTHENTICATIONFAILED] Wrong name or password" {
+				t.Errorf("%s: got %q", name, got)
+			}
+			took[i] = time.Since(start)
 		}
-		took[i] = time.Since(start)
+		if (took[0]-took[1]).Abs() < 200*time.Millisecond {
+			break
+		}
 	}
-	if d := (took[0] - took[1]).Abs(); d > 300*time.Millisecond || took[0] < time.Second {
+	if d := (took[0] - took[1]).Abs(); d > 200*time.Millisecond || took[0] < time.Second {
 		t.Errorf("a wrong password takes %v, an unknown name %v", took[0], took[1])
 	}
 	h.waitLog("login refused", "user="+h.alice.Username, "pam_authenticate")
