@@ -24,7 +24,7 @@ func TestWrongPasswordAndUnknownName(t *testing.T) {
 			}
 			took[i] = time.Since(start)
 		}
-		if (took[0]-took[1]).Abs() < 200*time.Millisecond {
+		if (took[0] - took[1]).Abs() < 200*time.Millisecond {
 			break
 		}
 	}
