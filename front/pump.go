@@ -18,17 +18,18 @@ const lastWords = 30 * time.Second
 // pump copies between the client and the session until one of them ends. What
 // the client sent early goes first, behind the Hello.
 func (f *front) pump(hello *login.Hello, d dialogue) error {
-	if err := login.WriteHello(f.mail, hello); err != nil {
-		return err
-	}
 	early, _ := f.r.Peek(f.r.Buffered())
-	if _, err := f.mail.Write(append([]byte(f.early), early...)); err != nil {
-		return err
+	err := login.WriteHello(f.mail, hello)
+	if err == nil {
+		_, err = f.mail.Write(append([]byte(f.early), early...))
 	}
 	f.r = nil
-	go f.up()
-	n, err := copyConn(f.conn, f.mail, f.mail.Close)
-	if n == 0 && err == nil { // the session could not even say why
+	n := int64(0)
+	if err == nil {
+		go f.up()
+		n, _ = copyConn(f.conn, f.mail, writeTimeout, f.mail.Close)
+	}
+	if n == 0 { // the session could not even say why
 		logline.Error("session ended without a word")
 		io.WriteString(f.conn, d.gone())
 	}
@@ -39,7 +40,7 @@ func (f *front) pump(hello *login.Hello, d dialogue) error {
 
 // up copies from the client to the session.
 func (f *front) up() {
-	copyConn(f.mail, f.conn, nil)
+	copyConn(f.mail, f.conn, 0, nil)
 	f.mail.CloseWrite()
 	f.mail.SetReadDeadline(time.Now().Add(lastWords))
 }
@@ -51,16 +52,18 @@ const (
 	largeBuffer = 64 << 10
 )
 
-// copyConn copies until src ends. When dst takes no more, giveUp tells src's
-// side.
-func copyConn(dst, src net.Conn, giveUp func() error) (total int64, err error) {
+// copyConn copies until src ends. When dst takes no more, or nothing for a
+// timeout that is not 0, giveUp tells src's side.
+func copyConn(dst, src net.Conn, timeout time.Duration, giveUp func() error) (total int64, err error) {
 	small := make([]byte, smallBuffer)
 	buf := small
 	for {
 		n, err := src.Read(buf)
 		if n > 0 {
 			total += int64(n)
-			dst.SetWriteDeadline(time.Now().Add(writeTimeout))
+			if timeout > 0 {
+				dst.SetWriteDeadline(time.Now().Add(timeout))
+			}
 			if _, werr := dst.Write(buf[:n]); werr != nil {
 				if giveUp != nil {
 					giveUp()

@@ -69,6 +69,10 @@ func (c *smtpDialogue) execute(cmd smtp.Command) (*login.Hello, error) {
 		c.write("221 2.0.0 Goodbye\r\n")
 		return nil, errBye
 	case "MAIL", "RCPT", "DATA", "BDAT", "VRFY":
+		if cmd.Verb == "BDAT" { // its chunk would be taken for commands
+			c.write("530 5.7.0 Log in first\r\n")
+			return nil, errBye
+		}
 		if !c.secure() {
 			return nil, c.fail("530", "5.7.0 Use STARTTLS first")
 		}
@@ -76,10 +80,6 @@ func (c *smtpDialogue) execute(cmd smtp.Command) (*login.Hello, error) {
 			if hello, err := c.recent(cmd); hello != nil || err != nil {
 				return hello, err
 			}
-		}
-		if cmd.Verb == "BDAT" { // its chunk would be taken for commands
-			c.write("530 5.7.0 Log in first\r\n")
-			return nil, errBye
 		}
 		return nil, c.fail("530", "5.7.0 Log in first")
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"smail/login"
 )
 
@@ -23,6 +25,9 @@ func (c *connection) execSession(who *account, how string) error {
 		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETUID, 0, 0, 0); errno == 0 {
 			panic("monitor: the process could become root again")
 		}
+	}
+	if err := closeOnExec(); err != nil {
+		return err
 	}
 	for _, fd := range []int{0, 1} {
 		if err := syscall.Dup3(c.mail, fd, 0); err != nil {
@@ -49,6 +54,9 @@ func (c *connection) holdSession(who *account, how string) error {
 		}
 		attr.Sys = &syscall.SysProcAttr{Credential: credential(who.uid, who.gid, groups)}
 	}
+	if err := closeOnExec(); err != nil {
+		return err
+	}
 	pid, err := syscall.ForkExec(c.sessionProgram(), c.sessionArgs(), attr)
 	if err != nil {
 		return errors.Join(c.refuse(err, who.name), who.tx.Close())
@@ -68,6 +76,11 @@ func (c *connection) holdSession(who *account, how string) error {
 	}
 	os.Exit(0)
 	return nil
+}
+
+// closeOnExec keeps what PAM's modules may have left open from the session.
+func closeOnExec() error {
+	return os.NewSyscallError("close_range", unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC))
 }
 
 func (c *connection) sessionProgram() string {

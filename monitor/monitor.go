@@ -7,7 +7,8 @@
 //   - looks into and writes the session file,
 //   - and becomes the user, executing the session program in its own place.
 //
-// It reads nothing from strangers but bounded login frames, opens no path
+// It reads nothing from strangers but bounded login frames (one to sign, three
+// passwords, three questions for a recent login), opens no path
 // below a home, and ends at the first frame it did not expect.
 package monitor
 
@@ -91,6 +92,8 @@ func (m *Monitor) Serve(conn int) error {
 		req, err := c.readRequest()
 		switch {
 		case errors.Is(err, login.ErrEOF): // the client left before it logged in
+			// An honest front closes this channel only by ending.
+			syscall.Kill(c.front, syscall.SIGKILL)
 			syscall.Wait4(c.front, nil, 0, nil)
 			return nil
 		case err != nil: // time is up, or the front is not what we started
@@ -171,28 +174,25 @@ func (c *connection) answer(req *login.Request) error {
 	return errors.New("smail-front sent an unexpected frame")
 }
 
-// Refusals of a password come at one moment, whatever the reason was, so that
-// their time does not tell names that exist from others. pam_fail_delay(3)
-// makes PAM's own delay random, between one and three seconds.
-const (
-	refusalDelay     = 2 * time.Second
-	slowRefusalDelay = 3500 * time.Millisecond // where PAM delays by itself
-	slowPAM          = 900 * time.Millisecond
-)
+// Refusals of a password come at one moment, whatever the reason was: the time
+// must tell neither names that exist nor passwords that are right but of no use
+// here. It is longer than PAM's own delay after a wrong password, which
+// pam_fail_delay(3) makes random, between one and three seconds.
+const refusalDelay = 3500 * time.Millisecond
 
 func (c *connection) password(req *login.Request) error {
 	start := time.Now()
-	who, err := c.authenticate(req.Name, req.Password)
+	who, err := (*account)(nil), fmt.Errorf("empty password: %w", pam.ErrRefused)
+	if len(req.Password) > 0 {
+		who, err = c.authenticate(req.Name, req.Password)
+	}
 	clear(req.Password)
 	if err == nil {
 		return c.become(who, "password")
 	}
 	name := c.loggable(req.Name) // before the wait: a look-up takes its time too
-	delay := refusalDelay
-	if time.Since(start) > slowPAM {
-		delay = slowRefusalDelay
-	}
-	time.Sleep(time.Until(start.Add(delay)))
+	// Where PAM took longer still, at the next multiple.
+	time.Sleep(refusalDelay - time.Since(start)%refusalDelay)
 	return c.refuse(err, name)
 }
 
@@ -202,9 +202,6 @@ func (c *connection) authenticate(name string, password []byte) (*account, error
 	name = c.localName(name)
 	if err := checkName(name); err != nil {
 		return nil, err
-	}
-	if password != nil && len(password) == 0 {
-		return nil, fmt.Errorf("empty password: %w", pam.ErrRefused)
 	}
 	prepared := c.pam
 	c.pam = nil // for one transaction

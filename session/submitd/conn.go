@@ -46,7 +46,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
-	if c.inData {
+	if c.inData || c.heldCR {
 		return c.readData(p)
 	}
 	n, err := c.client.Read(p)

@@ -32,18 +32,9 @@ func (s *server) handOver(e *envelope, m *spool) error {
 	case "sendmail":
 		return sendmail(ctx, to, e, m)
 	case "smtp", "smtps":
-		c, err := s.dial(ctx, to, s.Config.Relay.Kind == "smtps")
-		if err != nil {
-			return err
-		}
-		return transmit(c, e, m)
+		return s.transmitTo(ctx, "tcp", to, e, m)
 	case "lmtp":
-		var d net.Dialer
-		nc, err := d.DialContext(ctx, "unix", to)
-		if err != nil {
-			return err
-		}
-		return transmit(smtp.NewClientLMTP(nc), e, m)
+		return s.transmitTo(ctx, "unix", to, e, m)
 	case "maildir":
 		return s.file(to, e, m)
 	}
@@ -121,34 +112,35 @@ func (l *limitedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *server) dial(ctx context.Context, to string, implicitTLS bool) (*smtp.Client, error) {
+// transmitTo connects to the next hop and sends a message. When time is up the
+// connection is closed: go-smtp's own deadlines begin anew with each command.
+func (s *server) transmitTo(ctx context.Context, network, to string, e *envelope, m *spool) error {
 	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", to)
+	nc, err := d.DialContext(ctx, network, to)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		nc.SetDeadline(deadline)
+	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	if s.Config.Relay.Kind == "lmtp" {
+		return transmit(smtp.NewClientLMTP(nc), s.Config.Hostname, e, m)
 	}
-	if implicitTLS {
+	if s.Config.Relay.Kind == "smtps" {
 		host, _, _ := net.SplitHostPort(to)
 		nc = tls.Client(nc, &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12})
 	}
-	c := smtp.NewClient(nc)
-	if err := c.Hello(s.Config.Hostname); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
+	return transmit(smtp.NewClient(nc), s.Config.Hostname, e, m)
 }
 
 // transmit sends a message to an SMTP or LMTP server: to all recipients, or to
 // none but what an LMTP server has already taken.
-func transmit(c *smtp.Client, e *envelope, m *spool) error {
+func transmit(c *smtp.Client, hostname string, e *envelope, m *spool) error {
 	defer c.Close()
+	if err := c.Hello(hostname); err != nil {
+		return nextHop(err)
+	}
 	opts := &smtp.MailOptions{UTF8: e.mail.UTF8}
 	if ok, _ := c.Extension("SIZE"); ok {
-		opts.Size = m.size
+		opts.Size = m.crlf
 	}
 	if ok, _ := c.Extension("8BITMIME"); ok {
 		opts.Body = smtp.Body8BitMIME

@@ -21,7 +21,8 @@ import (
 // that no program ever gets half of one.
 type spool struct {
 	*os.File
-	size int64
+	size int64 // with LF line ends, as it is here
+	crlf int64 // with CRLF
 }
 
 // A readError says that the client's connection broke within a message.
@@ -48,12 +49,12 @@ func newSpool() (*spool, error) {
 }
 
 // receive reads a message to its end, mends its header and spools it.
-func (t *transaction) receive(r io.Reader) (*spool, error) {
+func (t *transaction) receive(e *envelope, r io.Reader) (*spool, error) {
 	s, err := newSpool()
 	if err != nil {
 		return nil, err
 	}
-	if err := t.fill(s, r); err != nil {
+	if err := t.fill(s, e, r); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -64,14 +65,15 @@ func (t *transaction) receive(r io.Reader) (*spool, error) {
 	return s, nil
 }
 
-func (t *transaction) fill(s *spool, r io.Reader) error {
+func (t *transaction) fill(s *spool, e *envelope, r io.Reader) error {
 	in := bufio.NewReaderSize(&lineReader{r: r}, 64<<10)
 	header, err := readHeader(in)
 	if err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(s, 64<<10)
-	w.Write(t.mend(header))
+	lines := &lineCounter{w: s}
+	w := bufio.NewWriterSize(lines, 64<<10)
+	w.Write(t.mend(e, header))
 	if _, err := io.Copy(onlyWriter{w}, in); err != nil {
 		return err
 	}
@@ -79,7 +81,19 @@ func (t *transaction) fill(s *spool, r io.Reader) error {
 		return fmt.Errorf("spool: %w", err)
 	}
 	s.size, err = s.Seek(0, io.SeekCurrent)
+	s.crlf = s.size + lines.n
 	return err
+}
+
+// A lineCounter counts the line ends that pass it.
+type lineCounter struct {
+	w io.Writer
+	n int64
+}
+
+func (l *lineCounter) Write(p []byte) (int, error) {
+	l.n += int64(bytes.Count(p, []byte("\n")))
+	return l.w.Write(p)
 }
 
 // onlyWriter hides everything but Write from io.Copy.
@@ -89,6 +103,7 @@ type onlyWriter struct{ io.Writer }
 // no header's: then the body has begun.
 func readHeader(r *bufio.Reader) (message.Header, error) {
 	var h message.Header
+	lineStart := true
 	for {
 		first, err := r.Peek(1)
 		if err == io.EOF {
@@ -97,9 +112,14 @@ func readHeader(r *bufio.Reader) (message.Header, error) {
 		if err != nil {
 			return nil, err
 		}
-		if first[0] == '\n' {
-			r.Discard(1)
-			return h, nil
+		if lineStart {
+			if first[0] == '\n' {
+				r.Discard(1)
+				return h, nil
+			}
+			if start, _ := r.Peek(maxFieldName); !isField(start) && (len(h) == 0 || first[0] != ' ' && first[0] != '\t') {
+				return h, nil
+			}
 		}
 		line, err := r.ReadSlice('\n')
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
@@ -109,7 +129,24 @@ func readHeader(r *bufio.Reader) (message.Header, error) {
 			return nil, reply(552, smtp.EnhancedCode{5, 3, 4}, "Header larger than %d bytes", maxHeaderBytes)
 		}
 		h = append(h, line...)
+		lineStart = err == nil
 	}
+}
+
+// maxFieldName is how far a field's name may reach: RFC 5322 section 2.1.1
+// keeps a line of it below that.
+const maxFieldName = 100
+
+// isField says whether a line begins as a header field does: a name and a colon.
+func isField(line []byte) bool {
+	name, _, found := bytes.Cut(line, []byte(":"))
+	name = bytes.TrimRight(name, " \t")
+	for _, c := range name {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return found && len(name) > 0
 }
 
 // dropped are the fields that no recipient may see, or that are the next one's
@@ -118,8 +155,8 @@ var dropped = []string{"Bcc", "Resent-Bcc", "Return-Path"}
 
 // mend returns the header as it is sent: with Received, Date and Message-ID,
 // without what is not for recipients. RFC 6409 section 8.
-func (t *transaction) mend(h message.Header) []byte {
-	out := t.received()
+func (t *transaction) mend(e *envelope, h message.Header) []byte {
+	out := t.received(e)
 	out = append(out, h.Without(dropped)...)
 	if len(out) > 0 && out[len(out)-1] != '\n' {
 		out = append(out, '\n')
@@ -128,7 +165,7 @@ func (t *transaction) mend(h message.Header) []byte {
 		out = fmt.Appendf(out, "Date: %s\n", time.Now().Format(dateLayout))
 	}
 	if h.Get("Message-ID") == nil {
-		out = fmt.Appendf(out, "Message-ID: <%s@%s>\n", t.id, t.Config.Hostname)
+		out = fmt.Appendf(out, "Message-ID: <%s@%s>\n", e.id, t.Config.Hostname)
 	}
 	return append(out, '\n')
 }
@@ -137,9 +174,9 @@ const dateLayout = "Mon, 2 Jan 2006 15:04:05 -0700"
 
 // received writes the trace field: RFC 5321 section 4.4, RFC 3848, RFC 8314
 // section 7.4 for the cipher.
-func (t *transaction) received() []byte {
+func (t *transaction) received(e *envelope) []byte {
 	with := "ESMTPS"
-	if t.mail.UTF8 {
+	if e.mail.UTF8 {
 		with = "UTF8SMTPS"
 	}
 	if !t.Recent {
@@ -156,7 +193,7 @@ func (t *transaction) received() []byte {
 	} else {
 		literal = "[" + literal + "]"
 	}
-	b := fmt.Appendf(nil, "Received: from %s (%s)\n\tby %s (smail) with %s id %s", from, literal, t.Config.Hostname, with, t.id)
+	b := fmt.Appendf(nil, "Received: from %s (%s)\n\tby %s (smail) with %s id %s", from, literal, t.Config.Hostname, with, e.id)
 	if t.TLS != "" {
 		b = fmt.Appendf(b, "\n\t(%s)", t.TLS)
 	}

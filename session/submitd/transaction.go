@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/emersion/go-smtp"
 
@@ -35,6 +36,7 @@ func (e *envelope) addresses() []string {
 // A transaction is the state of go-smtp's session: one message at a time.
 type transaction struct {
 	*server
+	mu sync.Mutex // go-smtp takes a message by BDAT on a goroutine of its own
 	envelope
 }
 
@@ -52,6 +54,8 @@ func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
 		logline.Warn("sender refused", "from", from)
 		return err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.envelope = envelope{from: from, mail: *opts}
 	return nil
 }
@@ -61,44 +65,58 @@ func (t *transaction) Rcpt(to string, opts *smtp.RcptOptions) error {
 	if err := checkAddress(to, t.mail.UTF8); err != nil {
 		return err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.to = append(t.to, recipient{to, *opts})
 	return nil
 }
 
 // Data takes a message, by DATA or BDAT, and answers when the next one has it.
 func (t *transaction) Data(r io.Reader) error {
-	t.id = newID()
-	spool, err := t.receive(r)
+	t.mu.Lock()
+	e := t.envelope
+	t.mu.Unlock()
+	e.id = newID()
+	spool, err := t.receive(&e, r)
 	if err != nil {
-		return t.failed(err)
+		return t.failed(&e, err)
 	}
 	defer spool.Close()
-	if err := t.handOver(&t.envelope, spool); err != nil {
-		return t.failed(err)
+	// go-smtp takes the connection's end within a chunk for the chunk's end.
+	if err := t.conn.failed(); err != nil {
+		return t.failed(&e, &readError{err})
+	}
+	if err := t.handOver(&e, spool); err != nil {
+		return t.failed(&e, err)
 	}
 	t.messages++
-	logline.Info("sent", "id", t.id, "from", "<"+t.from+">", "recipients", fmt.Sprint(len(t.to)),
+	logline.Info("sent", "id", e.id, "from", "<"+e.from+">", "recipients", fmt.Sprint(len(e.to)),
 		"size", fmt.Sprint(spool.size), "relay", t.Config.Relay.Kind)
-	return reply(250, smtp.EnhancedCode{2, 0, 0}, "Handed over as %s", t.id)
+	return reply(250, smtp.EnhancedCode{2, 0, 0}, "Handed over as %s", e.id)
 }
 
 // failed makes an error a reply. What is not one is ours, or the connection's
 // end: then nothing more may be read from it.
-func (t *transaction) failed(err error) error {
+func (t *transaction) failed(e *envelope, err error) error {
 	var r *smtp.SMTPError
 	if errors.As(err, &r) {
-		logline.Warn("not sent", "id", t.id, "from", "<"+t.from+">", "reply", fmt.Sprint(r.Code), "reason", err.Error())
+		logline.Warn("not sent", "id", e.id, "from", "<"+e.from+">", "reply", fmt.Sprint(r.Code), "reason", err.Error())
 		return r
 	}
-	logline.Error("not sent", "id", t.id, "from", "<"+t.from+">", "reason", err.Error())
+	logline.Error("not sent", "id", e.id, "from", "<"+e.from+">", "reason", err.Error())
 	var lost *readError
-	if errors.As(err, &lost) {
+	if errors.As(err, &lost) && !errors.Is(lost.err, smtp.ErrDataReset) { // by RSET the client itself gave up
 		t.conn.fail(lost.err)
 	}
 	return reply(451, smtp.EnhancedCode{4, 3, 0}, "Not handed over; try again later")
 }
 
-func (t *transaction) Reset()        { t.envelope = envelope{} }
+func (t *transaction) Reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.envelope = envelope{}
+}
+
 func (t *transaction) Logout() error { return nil }
 
 // checkAddress refuses what could mean something else to the next one: spaces
