@@ -80,7 +80,7 @@ var Settings = []Setting{
 		"Most recipients of one submitted message.",
 		number(func(c *Config) *int { return &c.MaxRecipients }, 1, 10000)},
 	{"max_sessions_per_user", "number", []string{"50"}, false,
-		"Most sessions a user may have at once.",
+		"Most sessions a user may have at once, those that send by a recent login not counted.",
 		number(func(c *Config) *int { return &c.MaxSessionsPerUser }, 1, 100000)},
 	{"max_connections", "number", []string{"1000"}, false,
 		"Most connections at once, when smaild itself listens.",

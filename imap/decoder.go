@@ -41,7 +41,8 @@ type Decoder struct {
 	limits   Limits
 	goAhead  func() error // asks for a literal: "+ ..."
 	err      error
-	length   int // of this command, literals apart
+	broken   error // of the connection: nothing more can be read
+	length   int   // of this command, literals apart
 	literals int
 	ended    bool   // the command's CRLF was read
 	line     []byte // what Line has read of a line so far
@@ -93,7 +94,7 @@ func (d *Decoder) peek() (byte, bool) {
 	}
 	b, err := d.r.Peek(1)
 	if err != nil {
-		return 0, d.fail(err)
+		return 0, d.breakOff(err)
 	}
 	return b[0], true
 }
@@ -102,8 +103,17 @@ func (d *Decoder) peek() (byte, bool) {
 func (d *Decoder) take() {
 	d.r.Discard(1)
 	if d.length++; d.length > d.limits.Line {
-		d.fail(Bye("Command longer than %d bytes", d.limits.Line))
+		d.breakOff(Bye("Command longer than %d bytes", d.limits.Line))
 	}
+}
+
+// breakOff makes err the error of the command and of all that would follow.
+func (d *Decoder) breakOff(err error) bool {
+	if d.broken == nil {
+		d.broken = err
+	}
+	d.err = d.broken
+	return false
 }
 
 // Try takes the byte c if it is next.

@@ -2,12 +2,9 @@ package imap
 
 import (
 	"bufio"
-	"errors"
 	"io"
 	"strconv"
 	"strings"
-
-	goimap "github.com/emersion/go-imap/v2"
 )
 
 // A Literal is the head of a literal: {Size}, {Size+} or ~{Size}.
@@ -22,9 +19,13 @@ func (d *Decoder) LiteralHeader(l *Literal) bool {
 	if !d.Expect('{') {
 		return false
 	}
-	var n uint64
-	if !d.Number64(&n) {
+	var digits string
+	if !d.word(&digits, "a number", func(c byte) bool { return c >= '0' && c <= '9' }) {
 		return false
+	}
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil { // how much of it follows cannot be told
+		return d.breakOff(Bye("Literal too large"))
 	}
 	l.NonSync = d.Try('+')
 	if !d.Expect('}') {
@@ -53,11 +54,11 @@ func (d *Decoder) literal(l Literal) ([]byte, bool) {
 		return nil, d.Refuse(l, err)
 	}
 	if err := d.GoAhead(l); err != nil {
-		return nil, d.fail(err)
+		return nil, d.breakOff(err)
 	}
 	b := make([]byte, l.Size)
 	if _, err := io.ReadFull(d.r, b); err != nil {
-		return nil, d.fail(unexpected(err))
+		return nil, d.breakOff(unexpected(err))
 	}
 	if strings.IndexByte(string(b), 0) >= 0 {
 		return nil, d.fail(Bad("A literal may not hold NUL"))
@@ -72,7 +73,7 @@ func (d *Decoder) Refuse(l Literal, err error) bool {
 	d.fail(err)
 	if l.NonSync {
 		if derr := d.discardLiteral(l.Size); derr != nil {
-			d.err = derr
+			d.breakOff(derr)
 		}
 		return false
 	}
@@ -86,8 +87,8 @@ func (d *Decoder) Body(l Literal) io.Reader { return io.LimitReader(d.r, l.Size)
 // Discard reads the rest of a command whose reading was given up, every
 // literal included. Its error means that the connection cannot go on.
 func (d *Decoder) Discard() error {
-	if d.err != nil && !isReply(d.err) {
-		return d.err
+	if d.broken != nil {
+		return d.broken
 	}
 	for !d.ended {
 		tail, err := d.restOfLine()
@@ -147,11 +148,6 @@ func (d *Decoder) discardLiteral(size int64) error {
 	}
 	_, err := io.CopyN(io.Discard, d.r, size)
 	return unexpected(err)
-}
-
-func isReply(err error) bool {
-	var reply *goimap.Error
-	return errors.As(err, &reply) && reply.Type != goimap.StatusResponseTypeBye
 }
 
 func unexpected(err error) error {

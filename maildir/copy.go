@@ -10,9 +10,9 @@ import (
 )
 
 // Copy copies messages of f into another folder, and returns the UIDs of those
-// that were still there: from[i] became to[i]. All are copied, or none.
+// that were still there: from[i] became to[i]. All of these are copied, or none.
 func (f *Folder) Copy(msgs []*Message, dest *Folder) (from, to []uint32, err error) {
-	err = dest.withLock(func() error {
+	err = inOrder(f, dest, func() error {
 		var done []string
 		from, to, done, err = f.transfer(msgs, dest, f.linkTo)
 		if err == nil {

@@ -18,6 +18,7 @@ type Delivery struct {
 	key     string
 	size    int64 // as stored
 	crlf    int64 // with CRLF line ends
+	last    byte  // as stored
 	heldCR  bool  // a CR that may be half of a line's end
 	tmpName string
 	tmp     int
@@ -47,7 +48,7 @@ func (d *Delivery) Write(p []byte) (int, error) {
 	n := len(p)
 	if d.heldCR && n > 0 {
 		d.heldCR = false
-		if p[0] != '\n' {
+		if p[0] != '\n' || d.last == '\r' {
 			if err := d.store([]byte{'\r'}); err != nil {
 				return 0, err
 			}
@@ -66,7 +67,7 @@ func (d *Delivery) Write(p []byte) (int, error) {
 		case len(p) == 1:
 			d.heldCR = true
 			p = nil
-		case p[1] == '\n':
+		case p[1] == '\n' && d.last != '\r': // CR CR LF has a CR of its own
 			p = p[1:]
 		default:
 			if err := d.store(p[:1]); err != nil {
@@ -83,7 +84,21 @@ func (d *Delivery) store(p []byte) error {
 		return nil
 	}
 	d.size += int64(len(p))
-	d.crlf += int64(len(p) + bytes.Count(p, []byte("\n")))
+	d.crlf += int64(len(p))
+	for rest := p; ; {
+		i := bytes.IndexByte(rest, '\n')
+		if i < 0 {
+			break
+		}
+		if i > 0 {
+			d.last = rest[i-1]
+		}
+		if d.last != '\r' {
+			d.crlf++
+		}
+		rest, d.last = rest[i+1:], '\n'
+	}
+	d.last = p[len(p)-1]
 	_, err := d.file.Write(p)
 	return err
 }

@@ -26,7 +26,6 @@ type Folder struct {
 	byKey  map[string]*Message
 	round  uint32 // of scanning
 	stamps [2]dirStamp
-	uids   fileStamp // of the uidlist that was read last
 }
 
 // A Message is one in an open folder.
@@ -49,7 +48,7 @@ type Message struct {
 }
 
 // OpenFolder opens a folder and reads what is in it. With readOnly nothing is
-// changed: messages stay in new/.
+// changed but the uidlist: messages stay in new/.
 func (s *Store) OpenFolder(name string, readOnly bool) (*Folder, error) {
 	f, err := s.open(name, readOnly)
 	if err != nil {
@@ -105,6 +104,12 @@ func (f *Folder) open() (err error) {
 		}
 	}
 	return nil
+}
+
+// Same says whether two open folders are one, whatever they are called now.
+func (f *Folder) Same(other *Folder) bool {
+	var a, b unix.Stat_t
+	return unix.Fstat(f.dir, &a) == nil && unix.Fstat(other.dir, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }
 
 // Close lets go of the folder.

@@ -27,6 +27,7 @@ const (
 type dotlock struct {
 	dir  int
 	name string
+	ino  uint64
 }
 
 // takeLock makes the lock file name in a folder, waiting for its turn and
@@ -38,32 +39,39 @@ func takeLock(dir int, name string) (*dotlock, error) {
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		fd, err := unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 		if err == nil {
+			var st unix.Stat_t
 			_, err = unix.Write(fd, []byte(content))
-			unix.Close(fd)
+			err = errors.Join(err, unix.Fstat(fd, &st), unix.Close(fd))
 			if err != nil {
 				unix.Unlinkat(dir, name, 0)
 				return nil, fmt.Errorf("write %s: %w", name, err)
 			}
-			return &dotlock{dir, name}, nil
+			return &dotlock{dir, name, st.Ino}, nil
 		}
 		if err != unix.EEXIST {
 			return nil, fmt.Errorf("create %s: %w", name, err)
 		}
-		if breakStale(dir, name, host) {
-			continue
-		}
 		if time.Now().After(deadline) {
 			return nil, fmt.Errorf("%s: %w", name, ErrLocked)
+		}
+		if breakStale(dir, name, host) {
+			continue
 		}
 		time.Sleep(wait)
 	}
 }
 
-func (l *dotlock) release() { unix.Unlinkat(l.dir, l.name, 0) }
+// release removes the lock, unless another has broken it and made his own.
+func (l *dotlock) release() {
+	var st unix.Stat_t
+	if unix.Fstatat(l.dir, l.name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Ino == l.ino {
+		unix.Unlinkat(l.dir, l.name, 0)
+	}
+}
 
 // breakStale removes a lock whose owner has died, or that is too old. It is
-// renamed first, so that of two who see a stale lock one removes it, and never
-// the new one of a third.
+// renamed first and looked at again: what turns out to be the new lock of a
+// third is put back.
 func breakStale(dir int, name, host string) bool {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -87,8 +95,13 @@ func breakStale(dir int, name, host string) bool {
 		return true
 	}
 	aside := fmt.Sprintf("%s.%d", name, os.Getpid())
-	if unix.Renameat(dir, name, dir, aside) == nil {
-		unix.Unlinkat(dir, aside, 0)
+	if err := unix.Renameat(dir, name, dir, aside); err != nil {
+		return err == unix.ENOENT
 	}
+	if unix.Fstatat(dir, aside, &again, unix.AT_SYMLINK_NOFOLLOW) == nil && again.Ino != st.Ino {
+		unix.Renameat2(dir, aside, dir, name, unix.RENAME_NOREPLACE)
+		return false
+	}
+	unix.Unlinkat(dir, aside, 0)
 	return true
 }

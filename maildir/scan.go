@@ -30,10 +30,19 @@ type dirStamp struct {
 // Sync brings the folder up to date with what other programs did: it appends
 // new messages, and marks those that changed or are gone. It reads the
 // directories only if they changed.
-func (f *Folder) Sync() error {
+func (f *Folder) Sync() (err error) {
 	if f.unchanged() {
 		return nil
 	}
+	if f.deleted() {
+		f.forgetAll()
+		return nil
+	}
+	defer func() {
+		if err != nil { // what was seen was not used: look again next time
+			f.stamps[0].settled = false
+		}
+	}()
 	done, err := f.scan()
 	if err != nil || done {
 		return err
@@ -44,6 +53,28 @@ func (f *Folder) Sync() error {
 		_, err := f.scan()
 		return err
 	})
+}
+
+// deleted says whether another session has removed the folder.
+func (f *Folder) deleted() bool {
+	var st unix.Stat_t
+	return unix.Fstat(f.dir, &st) == nil && st.Nlink == 0
+}
+
+// forgetAll leaves a deleted folder empty.
+func (f *Folder) forgetAll() {
+	for _, m := range f.list {
+		m.Gone = true
+	}
+	clear(f.byKey)
+}
+
+// quiet says whether nobody has changed the folder while it was read: its
+// directories are as they were, and nobody holds the lock under which UIDs are
+// given out before their messages are there.
+func (f *Folder) quiet() bool {
+	var st unix.Stat_t
+	return f.unchanged() && unix.Fstatat(f.dir, uidlistLock, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT
 }
 
 func (f *Folder) unchanged() bool {
@@ -169,7 +200,7 @@ func (f *Folder) readUIDsOf(unknown []*Message) bool {
 	if err != nil || u.version == 0 {
 		return false
 	}
-	if len(f.takeUIDs(u, unknown)) > 0 {
+	if len(f.takeUIDs(u, unknown)) > 0 || !f.quiet() {
 		for _, m := range unknown {
 			m.UID = 0
 		}
@@ -220,7 +251,7 @@ func (f *Folder) lastUID() uint32 {
 
 // adopt appends messages that have UIDs to the list.
 func (f *Folder) adopt(u *uidlist, fresh []*Message) {
-	f.UIDValidity, f.UIDNext, f.uids = u.uidvalidity, u.uidnext, u.stamp
+	f.UIDValidity, f.UIDNext = u.uidvalidity, u.uidnext
 	slices.SortFunc(fresh, func(a, b *Message) int { return compare(uint64(a.UID), uint64(b.UID)) })
 	f.list = append(f.list, fresh...)
 }

@@ -74,7 +74,7 @@ func (s *Store) Subscribe(name string, on bool) error {
 	if err != nil {
 		return err
 	}
-	defer lock.release() // in vain once it was renamed
+	defer lock.release() // in vain once it was replaced and renamed
 	names, v2, err := s.readSubscriptions()
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -14,16 +15,17 @@ const pollInterval = 15 * time.Second
 type Watch struct {
 	file *os.File // of inotify; nil: polling
 	stop chan struct{}
+	done chan struct{} // closed when changed will not be called any more
 }
 
 // Watch begins to watch; changed is called on another goroutine.
 func (f *Folder) Watch(changed func()) *Watch {
-	w := &Watch{stop: make(chan struct{})}
+	w := &Watch{stop: make(chan struct{}), done: make(chan struct{})}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err == nil {
 		const events = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO
-		for _, sub := range []string{"cur", "new"} {
-			if _, werr := unix.InotifyAddWatch(fd, f.store.path(f.Name)+"/"+sub, events); werr != nil {
+		for _, dir := range []int{f.cur, f.new} { // the folder that is open, whatever it is called now
+			if _, werr := unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/self/fd/%d", dir), events); werr != nil {
 				err = werr
 			}
 		}
@@ -42,6 +44,7 @@ func (f *Folder) Watch(changed func()) *Watch {
 }
 
 func (w *Watch) read(changed func()) {
+	defer close(w.done)
 	buf := make([]byte, 4<<10)
 	for {
 		if _, err := w.file.Read(buf); err != nil {
@@ -52,6 +55,7 @@ func (w *Watch) read(changed func()) {
 }
 
 func (w *Watch) poll(changed func()) {
+	defer close(w.done)
 	t := time.NewTicker(pollInterval)
 	defer t.Stop()
 	for {
@@ -64,10 +68,11 @@ func (w *Watch) poll(changed func()) {
 	}
 }
 
-// Stop ends the watch.
+// Stop ends the watch, and waits for a call of its function to return.
 func (w *Watch) Stop() {
 	close(w.stop)
 	if w.file != nil {
 		w.file.Close()
 	}
+	<-w.done
 }

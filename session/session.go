@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/user"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
@@ -127,7 +127,8 @@ type Conn struct {
 	In, Out     int64 // bytes, as the session sees them
 	in, out     *os.File
 	timeout     time.Duration
-	interrupted atomic.Bool
+	mu          sync.Mutex // an interrupt and its deadline go together
+	interrupted bool
 }
 
 func openConn(timeout time.Duration) (*Conn, error) {
@@ -155,13 +156,20 @@ var ErrInterrupted = errors.New("interrupted")
 
 // Read waits for the client, for no longer than the idle timeout.
 func (c *Conn) Read(p []byte) (int, error) {
+	c.mu.Lock()
 	c.in.SetReadDeadline(time.Now().Add(c.timeout)) // a terminal has none
-	if c.interrupted.Swap(false) {
+	interrupted := c.interrupted
+	c.interrupted = false
+	c.mu.Unlock()
+	if interrupted {
 		return 0, ErrInterrupted
 	}
 	n, err := c.in.Read(p)
 	c.In += int64(n)
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && c.interrupted.Swap(false) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.interrupted && errors.Is(err, os.ErrDeadlineExceeded) {
+		c.interrupted = false
 		return n, ErrInterrupted
 	}
 	return n, err
@@ -169,12 +177,18 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Interrupt ends a Read that waits, or the next one, from another goroutine.
 func (c *Conn) Interrupt() {
-	c.interrupted.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = true
 	c.in.SetReadDeadline(time.Unix(1, 0))
 }
 
 // Calm takes back an Interrupt that no Read has seen.
-func (c *Conn) Calm() { c.interrupted.Store(false) }
+func (c *Conn) Calm() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.interrupted = false
+}
 
 // SetTimeout sets how long a Read may wait.
 func (c *Conn) SetTimeout(d time.Duration) { c.timeout = d }

@@ -9,7 +9,8 @@
 //
 // The header carries the kernel's boot id: a file of an earlier boot is void.
 // The fields of a line are the time of the login in seconds since boot
-// (CLOCK_BOOTTIME, which nobody can step), the pid of the session and the time
+// (CLOCK_BOOTTIME, which nobody can step), the pid of the session (of the monitor
+// that waits for it, with pam_session held) and the time
 // that process started in clock ticks since boot (proc(5), field 22 of stat),
 // uid, user, the peer's address (IPv4-mapped ones unmapped, no zone), and the
 // service. A line whose process has gone is kept for the relay window.
@@ -146,8 +147,8 @@ func plain(s string) bool {
 // ErrTooMany says that the user has as many sessions as are allowed.
 var ErrTooMany = errors.New("too many sessions of this user")
 
-// Add writes the record of a login, and drops those that are neither live nor
-// younger than window; of dead ones of a user at an address the last is kept.
+// Add writes the record of a login, and drops those whose pid is free and that
+// are older than window; of dead ones of a user at an address the last is kept.
 // maxPerUser bounds the live sessions of the user.
 func Add(path string, r Record, window time.Duration, maxPerUser int) error {
 	if !plain(r.User) || !plain(r.Service) {

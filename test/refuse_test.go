@@ -237,15 +237,23 @@ func TestHalfAMessage(t *testing.T) {
 			t.Errorf("half a message is in %s: %v", sub, files)
 		}
 	}
-	for _, how := range []string{"DATA\r\n", "BDAT 1000 LAST\r\n"} {
+	for i, how := range []string{"DATA\r\n", "BDAT 1000 LAST\r\n"} {
 		d = h.smtpLogin()
 		d.expect("MAIL FROM:<"+h.alice.Username+"@localhost>", "250")
 		d.expect("RCPT TO:<b@example.net>", "250")
 		d.send(how + "Subject: half\r\n\r\nQUIT\r\n")
 		time.Sleep(100 * time.Millisecond)
 		d.Close()
+		for range 200 {
+			if strings.Count(h.log.String(), "messages=0") == i+1 {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
 	}
-	h.waitLog("smail-submit", "end user=", "messages=0")
+	if n := strings.Count(h.log.String(), "messages=0"); n != 2 {
+		t.Errorf("%d of 2 sessions ended without a message", n)
+	}
 	if sent := h.outbox(); len(sent) > 0 {
 		t.Errorf("half a message was sent: %q", sent)
 	}
@@ -405,4 +413,54 @@ func TestSessionsPerUser(t *testing.T) {
 	d := h.dial("imaps")
 	d.expect("a LOGIN "+h.alice.Username+" "+quote(h.password), "a NO [UNAVAILABLE]")
 	h.waitLog("login refused", "too many sessions")
+}
+
+// TestSubmissionDialogues are what clients may do between messages.
+func TestSubmissionDialogues(t *testing.T) {
+	h := newHost(t)
+	h.serve("submissions")
+	d := h.smtpLogin()
+	envelope := func() {
+		t.Helper()
+		d.expect("MAIL FROM:<"+h.alice.Username+"@localhost>", "250")
+		d.expect("RCPT TO:<b@example.net>", "250")
+	}
+	envelope() // given up after a chunk
+	d.send("BDAT 6\r\nA: b\r\n")
+	d.line()
+	d.expect("RSET", "250")
+	envelope() // in chunks, with a line's end split between two
+	for _, chunk := range []string{"BDAT 12\r\nSubject: c\r\n", "BDAT 8\r\n\r\nsplit\r", "BDAT 4 LAST\r\n\nx\r\n"} {
+		d.send(chunk)
+		if got := d.line(); !strings.HasPrefix(got, "250") {
+			t.Fatalf("%q: got %q", chunk, got)
+		}
+	}
+	envelope() // a command behind the message that comes in two pieces
+	d.expect("DATA", "354")
+	d.send("Subject: one\r\n\r\nx\r\n.\r\nNOOP\r")
+	time.Sleep(200 * time.Millisecond)
+	d.send("\n")
+	d.line()
+	d.line()
+	envelope() // a text without a header
+	d.expect("DATA", "354")
+	if got := d.expect("Hello there\r\nBcc: is part of the text\r\n.", "250"); got == "" {
+		t.Error("not sent")
+	}
+	var all strings.Builder
+	for _, m := range h.outbox() {
+		all.WriteString(m)
+	}
+	for _, want := range []string{"\n\nsplit\nx\n", "Subject: one\n", "\n\nHello there\nBcc: is part of the text\n"} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("no %q in what was sent:\n%s", want, all.String())
+		}
+	}
+	envelope() // a chunk whose size makes no sense
+	d.send("BDAT 999999999999 LAST\r\nNOOP\r\n")
+	d.line()
+	if !d.closed() {
+		t.Error("the bytes of a chunk may be taken for commands")
+	}
 }

@@ -121,6 +121,9 @@ func (s *session) fetchOne(i int, items *imap.FetchItems) error {
 	for _, section := range allSections(items) {
 		item(section.label)
 		if err := r.section(section.FetchItemBodySection); err != nil {
+			if s.w.Err() != nil { // the client has gone
+				return s.w.Err()
+			}
 			return unreadable(err)
 		}
 	}

@@ -13,6 +13,8 @@ func (s *session) idle(bool) error {
 		return s.d.Err()
 	}
 	s.w.Raw("+ idling").CRLF()
+	s.idling = true
+	defer func() { s.idling = false }()
 	if s.box != nil {
 		w := s.box.Watch(s.conn.Interrupt)
 		defer s.conn.Calm()

@@ -64,6 +64,9 @@ func (s *session) update(expunge bool) error {
 	}
 	if expunge {
 		for _, n := range b.Forget() {
+			if int(n) > b.exists {
+				continue // it came and went before the client heard of it
+			}
 			s.w.Raw("* ").Num(n).Raw(" EXPUNGE").CRLF()
 			b.exists--
 		}
@@ -174,9 +177,6 @@ func (s *session) writable() error {
 func (s *session) open(mailbox string) (f *maildir.Folder, done func(), err error) {
 	name, err := s.folderName(mailbox)
 	if err == nil {
-		if s.box != nil && s.box.Name == name {
-			return s.box.Folder, func() {}, nil
-		}
 		f, err = s.Store.OpenTarget(name)
 	}
 	if err == maildir.ErrNoFolder {
@@ -184,6 +184,10 @@ func (s *session) open(mailbox string) (f *maildir.Folder, done func(), err erro
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if s.box != nil && s.box.Same(f) {
+		f.Close()
+		return s.box.Folder, func() {}, nil
 	}
 	return f, f.Close, nil
 }

@@ -1,6 +1,8 @@
 package imapd
 
 import (
+	"strings"
+
 	"smail/imap"
 	"smail/maildir"
 
@@ -176,7 +178,7 @@ func (s *session) rename(bool) error {
 	case source == maildir.Inbox:
 		err = s.renameInbox(target)
 	default:
-		if s.box != nil && s.box.Name == source {
+		if s.box != nil && (s.box.Name == source || strings.HasPrefix(s.box.Name, source+separator)) {
 			s.closeBox()
 		}
 		err = s.Store.Rename(source, target)

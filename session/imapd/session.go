@@ -49,7 +49,8 @@ type session struct {
 	client string   // what ID said
 	buf    []byte   // for messages that are read whole
 	count  counters
-	bad    int // commands in a row that broke the grammar
+	bad    int  // commands in a row that broke the grammar
+	idling bool // within IDLE, where news may interrupt reading
 }
 
 // counters are what the log line at the end tells.
@@ -83,7 +84,13 @@ func (r flushingReader) Read(p []byte) (int, error) {
 	if err := r.s.w.Flush(); err != nil {
 		return 0, err
 	}
-	return r.s.conn.Read(p)
+	for {
+		n, err := r.s.conn.Read(p)
+		if n == 0 && err != nil && err == r.s.Interrupted && !r.s.idling {
+			continue // too late for the IDLE that it was meant for
+		}
+		return n, err
+	}
 }
 
 // Serve speaks with a client until it leaves, and returns what was done. A nil

@@ -46,6 +46,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err := c.flush(); err != nil {
 		return 0, err
 	}
+	if err := c.failed(); err != nil {
+		return 0, err
+	}
 	if c.inData || c.heldCR {
 		return c.readData(p)
 	}
@@ -115,6 +118,10 @@ func (c *conn) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	c.inData = strings.HasPrefix(string(p), "354 ")
+	if strings.HasPrefix(string(p), "501 5.5.4 ") && strings.HasSuffix(strings.TrimSpace(string(p)), "argument") {
+		// A BDAT whose size is not known: its chunk would be taken for commands.
+		defer c.fail(errors.New("BDAT without a size"))
+	}
 	c.out = append(c.out, p...)
 	if len(c.out) >= flushAt {
 		return len(p), c.flush()

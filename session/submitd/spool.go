@@ -29,6 +29,7 @@ type spool struct {
 type readError struct{ err error }
 
 func (e *readError) Error() string { return "message not received: " + e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
 
 // maxHeaderBytes bounds a header, which is held in memory.
 const maxHeaderBytes = 1 << 20

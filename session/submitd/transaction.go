@@ -44,6 +44,9 @@ var _ smtp.Session = (*transaction)(nil)
 
 // Mail: RFC 5321 section 4.1.1.2.
 func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
+	if t.conn.failed() != nil { // what go-smtp has read ahead is not looked at any more
+		return reply(421, smtp.EnhancedCode{4, 7, 0}, "Connection ends")
+	}
 	if from != "" {
 		if err := checkAddress(from, opts.UTF8); err != nil {
 			return err
@@ -98,6 +101,10 @@ func (t *transaction) Data(r io.Reader) error {
 // failed makes an error a reply. What is not one is ours, or the connection's
 // end: then nothing more may be read from it.
 func (t *transaction) failed(e *envelope, err error) error {
+	if errors.Is(err, smtp.ErrTooLongLine) {
+		t.conn.fail(err)
+		err = reply(554, smtp.EnhancedCode{5, 6, 0}, "A line is longer than %d bytes", maxLineBytes)
+	}
 	var r *smtp.SMTPError
 	if errors.As(err, &r) {
 		logline.Warn("not sent", "id", e.id, "from", "<"+e.from+">", "reply", fmt.Sprint(r.Code), "reason", err.Error())
