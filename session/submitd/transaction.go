@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -36,7 +37,8 @@ func (e *envelope) addresses() []string {
 // A transaction is the state of go-smtp's session: one message at a time.
 type transaction struct {
 	*server
-	mu sync.Mutex // go-smtp takes a message by BDAT on a goroutine of its own
+	mu     sync.Mutex // go-smtp takes a message by BDAT on a goroutine of its own
+	taking sync.WaitGroup
 	envelope
 }
 
@@ -76,6 +78,8 @@ func (t *transaction) Rcpt(to string, opts *smtp.RcptOptions) error {
 
 // Data takes a message, by DATA or BDAT, and answers when the next one has it.
 func (t *transaction) Data(r io.Reader) error {
+	t.taking.Add(1)
+	defer t.taking.Done()
 	t.mu.Lock()
 	e := t.envelope
 	t.mu.Unlock()
@@ -118,7 +122,11 @@ func (t *transaction) failed(e *envelope, err error) error {
 	return reply(451, smtp.EnhancedCode{4, 3, 0}, "Not handed over; try again later")
 }
 
+// Reset waits for a message that was given up to be forgotten: go-smtp would
+// take its end for that of the next one.
 func (t *transaction) Reset() {
+	t.taking.Wait()
+	runtime.Gosched()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.envelope = envelope{}
