@@ -1,0 +1,133 @@
+package maildir
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestOpenDuringCopy: who opens a folder while another session copies into it
+// sees every message below UIDNEXT.
+func TestOpenDuringCopy(t *testing.T) {
+	s := newStore(t)
+	s.fsync = Never
+	s.Create("To")
+	f := open(t, s, Inbox)
+	for i := range 200 {
+		put(t, s, fmt.Sprintf("cur/%d.M1P1.h:2,", 1700000000+i), "x")
+	}
+	f.Sync()
+	copied := make(chan error)
+	go func() {
+		var err error
+		for range 15 {
+			var dest *Folder
+			if dest, err = s.OpenTarget("To"); err == nil {
+				_, _, err = f.Copy(f.Messages(), dest)
+				dest.Close()
+			}
+		}
+		copied <- err
+	}()
+	for opens := 0; ; opens++ {
+		to, err := s.OpenFolder("To", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(to.Messages()); n != int(to.UIDNext)-1 {
+			t.Errorf("open %d: %d messages, UIDNEXT %d", opens, n, to.UIDNext)
+		}
+		to.Close()
+		select {
+		case err := <-copied:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+	}
+}
+
+// TestFailedSyncLooksAgain: what could not be given a UID for a lock is not
+// forgotten.
+func TestFailedSyncLooksAgain(t *testing.T) {
+	s := newStore(t)
+	f := open(t, s, Inbox)
+	lock := filepath.Join(s.root, uidlistLock)
+	os.Mkdir(lock, 0o700) // no lock can be made, and none be broken
+	young := time.Now()
+	os.Chtimes(lock, young, young)
+	put(t, s, "new/a", "x")
+	time.Sleep(50 * time.Millisecond)
+	done := make(chan error)
+	go func() { done <- f.Sync() }()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Fatal("Sync took a lock that cannot be taken")
+		}
+	case <-time.After(300 * time.Millisecond): // it waits, as it should
+		os.Remove(lock)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Remove(lock)
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "messages", keys(f), "1:a")
+}
+
+// TestOppositeCopies do not wait for each other.
+func TestOppositeCopies(t *testing.T) {
+	s := newStore(t)
+	s.Create("A")
+	s.Create("B")
+	for i := range 50 {
+		put(t, s, fmt.Sprintf(".A/cur/a%d:2,", i), "x")
+		put(t, s, fmt.Sprintf(".B/cur/b%d:2,", i), "x")
+	}
+	done := make(chan error)
+	for _, names := range [][2]string{{"A", "B"}, {"B", "A"}} {
+		f, dest := open(t, s, names[0]), open(t, s, names[1])
+		for _, m := range f.Messages() { // renamed by others meanwhile
+			os.Rename(filepath.Join(s.root, "."+names[0], "cur", m.name), filepath.Join(s.root, "."+names[0], "cur", m.key+":2,S"))
+		}
+		msgs := slices.Clone(f.Messages())
+		go func() {
+			_, _, err := f.Copy(msgs, dest)
+			done <- err
+		}()
+	}
+	for range 2 {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("two copies wait for each other")
+		}
+	}
+}
+
+// TestForeignLockIsKept: a lock that another has made since is not removed.
+func TestForeignLockIsKept(t *testing.T) {
+	s := newStore(t)
+	f := open(t, s, Inbox)
+	l, err := takeLock(f.dir, uidlistLock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "new.lock", "1:elsewhere")
+	os.Rename(filepath.Join(s.root, "new.lock"), filepath.Join(s.root, uidlistLock))
+	l.release()
+	if _, err := os.Stat(filepath.Join(s.root, uidlistLock)); err != nil {
+		t.Error("another's lock was removed")
+	}
+}
