@@ -41,8 +41,8 @@ type uidlist struct {
 	uidnext     uint32
 	header      []string // other header fields of version 3, kept
 	records     []uidRecord
-	stamp       fileStamp
-	torn        bool // the last line has no LF: it must be rewritten, not appended to
+	size        int64 // of the file that was read
+	torn        bool  // the last line has no LF: it must be rewritten, not appended to
 }
 
 type uidRecord struct {
@@ -50,15 +50,6 @@ type uidRecord struct {
 	fields string // " W125 P0123uidl", kept
 	key    string
 }
-
-// A fileStamp tells one version of a file from another.
-type fileStamp struct {
-	ino   uint64
-	size  int64
-	mtime int64
-}
-
-func stampOf(st *unix.Stat_t) fileStamp { return fileStamp{st.Ino, st.Size, st.Mtim.Nano()} }
 
 var errUIDList = errors.New("unreadable header")
 
@@ -86,7 +77,7 @@ func readUIDList(dir int) (*uidlist, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", uidlistName, err)
 	}
-	u.stamp = stampOf(&st)
+	u.size = int64(n)
 	return u, nil
 }
 
@@ -196,7 +187,7 @@ func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord) error {
 		b = r.append(b)
 	}
 	if _, err := file.Write(b); err != nil {
-		unix.Ftruncate(fd, u.stamp.size) // a torn line would cost the next one
+		unix.Ftruncate(fd, u.size) // a torn line would cost the next one
 		return err
 	}
 	if f.store.fsync != Never {
@@ -204,7 +195,7 @@ func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord) error {
 			return fmt.Errorf("fdatasync %s: %w", uidlistName, err)
 		}
 	}
-	u.restamp(fd)
+	u.size += int64(len(b))
 	return nil
 }
 
@@ -233,15 +224,8 @@ func (f *Folder) rewriteUIDList(u *uidlist) error {
 	defer unix.Close(fd)
 	u.version, u.torn = 3, false
 	f.UIDValidity = u.uidvalidity
-	u.restamp(fd)
+	u.size = int64(len(b))
 	return nil
-}
-
-func (u *uidlist) restamp(fd int) {
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) == nil {
-		u.stamp = stampOf(&st)
-	}
 }
 
 // replace writes a new file and renames it over the old one: data first, then

@@ -1,9 +1,6 @@
 package message
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // maxAddresses bounds one field.
 const maxAddresses = 10000
@@ -157,12 +154,4 @@ func split(spec []byte) Address {
 		return Address{Mailbox: spec}
 	}
 	return Address{Mailbox: spec[:i], Host: spec[i+1:]}
-}
-
-// Spec returns user@host, as it is compared: empty for what is not an address.
-func (a Address) Spec() string {
-	if len(a.Mailbox) == 0 || len(a.Host) == 0 {
-		return ""
-	}
-	return string(a.Mailbox) + "@" + strings.ToLower(string(a.Host))
 }

@@ -60,16 +60,6 @@ func (h Header) Get(name string) []byte {
 	return nil
 }
 
-// All returns every field of a name, unfolded.
-func (h Header) All(name string) (values [][]byte) {
-	for n, lines := range h.Fields() {
-		if strings.EqualFold(string(n), name) {
-			values = append(values, unfold(lines[bytes.IndexByte(lines, ':')+1:]))
-		}
-	}
-	return values
-}
-
 // unfold removes line ends and what surrounds a value (RFC 5322 section 2.2.3).
 // NUL, which no string may hold, goes with them.
 func unfold(b []byte) []byte {

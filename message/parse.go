@@ -45,10 +45,9 @@ type Param struct{ Name, Value string }
 // IsMultipart says whether the part holds others.
 func (p *Part) IsMultipart() bool { return p.Type == "multipart" }
 
-// HeaderSize, BodySize and BodyLines count as clients do, with CRLF.
-func (p *Part) HeaderSize() int64 { return p.body.crlf - p.start.crlf }
-func (p *Part) BodySize() int64   { return p.end.crlf - p.body.crlf }
-func (p *Part) BodyLines() int64  { return p.end.lines - p.body.lines }
+// BodySize and BodyLines count as clients do, with CRLF.
+func (p *Part) BodySize() int64  { return p.end.crlf - p.body.crlf }
+func (p *Part) BodyLines() int64 { return p.end.lines - p.body.lines }
 
 // Size is that of the whole part: for a message, RFC822.SIZE.
 func (p *Part) Size() int64 { return p.end.crlf - p.start.crlf }

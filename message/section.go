@@ -33,10 +33,8 @@ type Range struct {
 // Size is that of the stretch with CRLF line ends.
 func (r Range) Size() int64 { return r.end.crlf - r.start.crlf }
 
-// Whole, HeaderRange and Body are stretches of a part.
-func (p *Part) Whole() Range       { return Range{p.start, p.end} }
-func (p *Part) HeaderRange() Range { return Range{p.start, p.body} }
-func (p *Part) Body() Range        { return Range{p.body, p.end} }
+// Body is the stretch of a part's body.
+func (p *Part) Body() Range { return Range{p.body, p.end} }
 
 // Reader returns the stretch as it is in the file.
 func (r Range) Reader(f io.ReaderAt) io.Reader {

@@ -53,7 +53,6 @@ func (c Command) Args() []string { return strings.Fields(c.Rest) }
 const (
 	CodeAuth    = "[AUTH] "     // the name or the password is wrong
 	CodeSysTemp = "[SYS/TEMP] " // not the client's fault; it may come again
-	CodeInUse   = "[IN-USE] "
 )
 
 // A DotWriter writes the lines of a multi-line reply: LF becomes CRLF, a dot

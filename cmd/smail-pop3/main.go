@@ -29,6 +29,6 @@ func main() {
 		session.Fail(err)
 		os.Exit(1)
 	}
-	did, err := pop3d.Serve(s.Conn, pop3d.Options{Store: store, UIDL: s.Config.POP3UIDL, Hostname: s.Config.Hostname})
+	did, err := pop3d.Serve(s.Conn, pop3d.Options{Store: store, UIDL: s.Config.POP3UIDL})
 	s.End(err, did...)
 }

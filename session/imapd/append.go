@@ -73,14 +73,13 @@ func (s *session) receive(folder *maildir.Folder, l imap.Literal) (*maildir.Deli
 		d.Abort()
 		return nil, err
 	}
-	body := s.d.Body(l)
+	body := &io.LimitedReader{R: s.d.Body(l), N: l.Size}
 	// A failure of ours must not leave the rest of the message unread.
 	_, err = io.CopyBuffer(onlyWriter{d}, body, make([]byte, copyBuffer))
-	if n, rerr := io.Copy(io.Discard, body); rerr != nil || s.short(body) {
-		d.Abort()
-		return nil, firstError(rerr, io.ErrUnexpectedEOF)
-	} else if n > 0 && err == nil {
-		err = io.ErrShortWrite
+	if _, rerr := io.Copy(io.Discard, body); rerr != nil {
+		err = rerr
+	} else if body.N > 0 {
+		err = io.ErrUnexpectedEOF
 	}
 	if err != nil {
 		d.Abort()
@@ -94,18 +93,3 @@ const copyBuffer = 64 << 10
 
 // onlyWriter hides everything but Write from io.Copy.
 type onlyWriter struct{ io.Writer }
-
-// short says whether a literal's reader ended before its last byte.
-func (s *session) short(body io.Reader) bool {
-	l, ok := body.(*io.LimitedReader)
-	return ok && l.N > 0
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}

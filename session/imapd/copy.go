@@ -48,7 +48,7 @@ func (s *session) move(uid bool) error {
 }
 
 func (s *session) copyArgs(uid bool) (msgs []*maildir.Message, dest *maildir.Folder, done func(), err error) {
-	set, err := s.set(uid)
+	set, err := s.set()
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 // fetch: RFC 3501 section 6.4.5, UID FETCH: section 6.4.8.
 func (s *session) fetch(uid bool) error {
-	set, err := s.set(uid)
+	set, err := s.set()
 	if err != nil {
 		return err
 	}

@@ -148,8 +148,8 @@ func (b *mailbox) at(indexes []int) []*maildir.Message {
 	return msgs
 }
 
-// set reads a set of numbers and resolves it.
-func (s *session) set(uid bool) (imap.NumSet, error) {
+// set reads a set of numbers.
+func (s *session) set() (imap.NumSet, error) {
 	var set imap.NumSet
 	if !s.d.SP() || !s.d.NumSet(&set) {
 		return nil, s.d.Err()

@@ -13,7 +13,7 @@ func equalFold(a, b string) bool { return strings.EqualFold(a, b) }
 
 // store: RFC 3501 section 6.4.6, UID STORE: section 6.4.8.
 func (s *session) store(uid bool) error {
-	set, err := s.set(uid)
+	set, err := s.set()
 	if err != nil {
 		return err
 	}

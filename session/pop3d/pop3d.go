@@ -22,9 +22,8 @@ import (
 
 // Options are what a session is told.
 type Options struct {
-	Store    *maildir.Store
-	UIDL     string // form of unique ids: see pop3_uidl in smail.conf
-	Hostname string
+	Store *maildir.Store
+	UIDL  string // form of unique ids: see pop3_uidl in smail.conf
 }
 
 type session struct {
