@@ -53,6 +53,8 @@ type Config struct {
 	NamespacePrefix string
 	POP3UIDL        string
 	Fsync           string // "always", "optimized" or "never"
+
+	Given map[string][][]string // what the file says: a directive's values, for each time it stands there
 }
 
 // A Relay is where submitted mail goes.
@@ -112,7 +114,7 @@ func Load(path string) (*Config, error) {
 // apply carries out directives. With an error comes the number of the one that
 // is wrong.
 func (c *Config) apply(block scfg.Block) (number int, err error) {
-	seen := map[string]bool{}
+	c.Given = map[string][][]string{}
 	for i, d := range block {
 		s := find(d.Name)
 		switch {
@@ -120,13 +122,13 @@ func (c *Config) apply(block scfg.Block) (number int, err error) {
 			return i, fmt.Errorf("unknown directive %q", d.Name)
 		case d.Children != nil:
 			return i, fmt.Errorf("%s takes no block", d.Name)
-		case seen[d.Name] && !s.Repeatable:
+		case c.Given[d.Name] != nil && !s.Repeatable:
 			return i, fmt.Errorf("%s may stand only once", d.Name)
 		}
-		seen[d.Name] = true
 		if err := s.set(c, d.Params); err != nil {
 			return i, fmt.Errorf("%s: %w", d.Name, err)
 		}
+		c.Given[d.Name] = append(c.Given[d.Name], d.Params)
 	}
 	return 0, nil
 }

@@ -37,6 +37,7 @@ namespace_prefix INBOX.
 		t.Fatal(err)
 	}
 	want := Default()
+	want.Given = c.Given
 	want.Hostname, want.TLSCertificates, want.TLSKeys = "mail.example.org", []string{"/a.pem", "/b.pem"}, []string{"/a.key", "/with space.key"}
 	want.LoginDomains, want.Relay = []string{"example.org", "example.net"}, Relay{"smtps", "[::1]:465"}
 	want.RelayWindow, want.MaxMessageSize, want.RelayLiveOnly, want.NamespacePrefix = 0, 1<<30, true, "INBOX."
