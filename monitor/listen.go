@@ -16,9 +16,10 @@ import (
 const reapInterval = 2 * time.Second
 
 // Listen accepts connections and starts this program once for each, until it
-// is ended by a signal. Sessions that run then go on.
-func (m *Monitor) Listen(listener int) error {
-	l := &listening{Monitor: m, children: map[int]netip.Addr{}, perAddr: map[netip.Addr]int{}}
+// is ended by a signal, or has had no connection for the duration idle unless
+// that is 0. Sessions that run when a signal comes go on.
+func (m *Monitor) Listen(listener int, idle time.Duration) error {
+	l := &listening{Monitor: m, last: time.Now(), children: map[int]netip.Addr{}, perAddr: map[netip.Addr]int{}}
 	err := m.loadKeys() // only to see whether each connection's own process can
 	m.keys = nil
 	if err != nil {
@@ -42,9 +43,10 @@ func (m *Monitor) Listen(listener int) error {
 		case nil:
 			l.start(conn)
 		case syscall.EAGAIN:
-			wait := -1
-			if len(l.children) > 0 {
-				wait = int(reapInterval.Milliseconds())
+			wait := l.wait(idle)
+			if wait == 0 {
+				logline.Info("idle", "service", m.Service)
+				return nil
 			}
 			unix.Poll([]unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}, wait)
 		case syscall.EINTR, syscall.ECONNABORTED:
@@ -60,6 +62,20 @@ type listening struct {
 	self     string // path of this program
 	children map[int]netip.Addr
 	perAddr  map[netip.Addr]int
+	last     time.Time // when there was a connection
+}
+
+// wait returns for how many milliseconds to wait for a connection: -1 is
+// until there is one, 0 not at all, for there has been none for long enough.
+func (l *listening) wait(idle time.Duration) int {
+	switch {
+	case len(l.children) > 0:
+		l.last = time.Now()
+		return int(reapInterval.Milliseconds())
+	case idle == 0:
+		return -1
+	}
+	return int(max(0, idle-time.Since(l.last)).Milliseconds())
 }
 
 // start gives a connection its own process, within the limits.

@@ -258,13 +258,12 @@ func (c *connection) relays() bool {
 
 // refuse logs why, and tells the front only whether the client is to blame.
 func (c *connection) refuse(err error, name string) error {
-	a := login.Answer{Status: login.Refused}
-	event := logline.Warn
 	if !errors.Is(err, pam.ErrRefused) {
-		a.Status, event = login.Unavailable, logline.Error
+		logline.Error("login unavailable", "user", name, "reason", err.Error())
+		return login.WriteAnswer(c.login, login.Answer{Status: login.Unavailable})
 	}
-	event("login refused", "user", name, "reason", err.Error())
-	return login.WriteAnswer(c.login, a)
+	logline.Warn("login refused", "user", name, "reason", err.Error())
+	return login.WriteAnswer(c.login, login.Answer{Status: login.Refused})
 }
 
 // become opens and closes PAM's session, writes the session file, tells the

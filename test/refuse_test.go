@@ -412,7 +412,7 @@ func TestSessionsPerUser(t *testing.T) {
 	h.login()
 	d := h.dial("imaps")
 	d.expect("a LOGIN "+h.alice.Username+" "+quote(h.password), "a NO [UNAVAILABLE]")
-	h.waitLog("login refused", "too many sessions")
+	h.waitLog("login unavailable", "too many sessions")
 }
 
 // TestSubmissionDialogues are what clients may do between messages.

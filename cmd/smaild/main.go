@@ -1,10 +1,11 @@
 // Command smaild is the monitor: the one program of smail that runs as root.
 //
-//	smaild [-config FILE] imaps|imap|pop3s|pop3|submissions|submission
+//	smaild [-config FILE] [-idle DURATION] imaps|imap|pop3s|pop3|submissions|submission
 //
 // It serves the connection on descriptor 0 (inetd, nowait) or on the one that
 // systemd passed (Accept=yes). Where that is a listening socket, it accepts
-// connections and starts itself for each.
+// connections and starts itself for each; with -idle it ends when there has been
+// none for so long, for systemd to start it again.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"golang.org/x/sys/unix"
@@ -28,8 +30,9 @@ func init() { runtime.LockOSThread() }
 
 func main() {
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
+	idle := flag.Duration("idle", 0, "on a listening socket: end after this `duration` without a connection; 0 is never")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: smaild [-config FILE] imaps|imap|pop3s|pop3|submissions|submission")
+		fmt.Fprintln(os.Stderr, "usage: smaild [-config FILE] [-idle DURATION] imaps|imap|pop3s|pop3|submissions|submission")
 		flag.PrintDefaults()
 	}
 	conn, err := inherited()
@@ -42,7 +45,7 @@ func main() {
 		os.Exit(2)
 	}
 	if err == nil {
-		err = run(*path, flag.Arg(0), conn)
+		err = run(*path, flag.Arg(0), conn, *idle)
 	}
 	if err != nil {
 		logline.Error("smaild ends", "reason", err.Error())
@@ -50,7 +53,7 @@ func main() {
 	}
 }
 
-func run(path, service string, conn int) error {
+func run(path, service string, conn int, idle time.Duration) error {
 	syscall.Umask(0o077)
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -68,7 +71,7 @@ func run(path, service string, conn int) error {
 		if os.Getuid() != 0 {
 			logline.Warn("not root: only the user of this smaild can log in", "uid", fmt.Sprint(os.Getuid()))
 		}
-		return m.Listen(conn)
+		return m.Listen(conn, idle)
 	}
 	return m.Serve(conn)
 }
