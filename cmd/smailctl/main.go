@@ -1,75 +1,124 @@
-// Command smailctl shows the administrator what smail does.
-//
-//	smailctl [-config FILE] check      whether smaild could serve with this configuration
-//	smailctl [-config FILE] sessions   who has logged in, and from where
+// Command smailctl shows the administrator what smail does, and what it needs.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
-	"text/tabwriter"
-	"time"
 
 	"smail/config"
-	"smail/sessionfile"
 )
 
+// A command is one of smailctl's: its arguments, what help says of it, and
+// what it does. Its configuration is nil where it needs none.
+type command struct {
+	name, args, help string
+	needsConfig      bool
+	run              func(cfg *config.Config, args []string, out io.Writer) error
+}
+
+func commands() []command {
+	return []command{
+		{"check", "[-user NAME]", "looks at everything that stops a login", true, check},
+		{"clientconfig", "[-out DIR] [-domain NAME]", "writes what users need to set up their clients", true, clientConfig},
+		{"config", "[-all | -example]", "prints the settings in force, or a commented file", false, printConfig},
+		{"form", "[resident | per-connection]", "says or chooses how systemd starts smail", false, form},
+		{"makecert", "CERTIFICATE KEY [NAME ...]", "makes a self-signed certificate where there is none", false, makeCert},
+		{"sessions", "", "lists recent logins", true, sessions},
+		{"sockets", "[SERVICE]", "says who listens on the ports of mail", false, sockets},
+	}
+}
+
+// errUsage is for wrong arguments; the command has said what was wrong.
+var errUsage = errors.New("wrong arguments")
+
+// errFound is for a check that found an error, and has said which.
+var errFound = errors.New("found errors")
+
+var configPath = config.DefaultPath
+
 func main() {
-	path := flag.String("config", config.DefaultPath, "configuration `file`")
-	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: smailctl [-config FILE] check|sessions")
-		flag.PrintDefaults()
-	}
+	flag.StringVar(&configPath, "config", config.DefaultPath, "configuration `file`")
+	flag.Usage = func() { usage(os.Stderr) }
 	flag.Parse()
-	commands := map[string]func(*config.Config) error{"check": check, "sessions": sessions}
-	run := commands[flag.Arg(0)]
-	if run == nil || flag.NArg() != 1 {
-		flag.Usage()
+	err := run(flag.Args(), os.Stdout)
+	switch {
+	case err == nil:
+	case errors.Is(err, errUsage):
 		os.Exit(2)
-	}
-	cfg, err := config.Load(*path)
-	if err == nil {
-		err = run(cfg)
-	}
-	if err != nil {
+	case errors.Is(err, errFound):
+		os.Exit(1)
+	default:
 		fmt.Fprintln(os.Stderr, "smailctl:", err)
 		os.Exit(1)
 	}
 }
 
-// check reads what smaild reads at its start.
-func check(cfg *config.Config) error {
-	if len(cfg.TLSCertificates) == 0 {
-		return fmt.Errorf("no tls_certificate: smail serves nothing without TLS")
+func run(args []string, out io.Writer) error {
+	if len(args) == 0 {
+		usage(os.Stderr)
+		return errUsage
 	}
-	for i, cert := range cfg.TLSCertificates {
-		for _, file := range []string{cert, cfg.TLSKeys[i]} {
-			f, err := os.Open(file)
-			if err != nil {
+	if args[0] == "help" {
+		usage(out)
+		return nil
+	}
+	for _, c := range commands() {
+		if c.name != args[0] {
+			continue
+		}
+		var cfg *config.Config
+		if c.needsConfig {
+			var err error
+			if cfg, err = config.Load(configPath); err != nil {
 				return err
 			}
-			f.Close()
 		}
+		return c.run(cfg, args[1:], out)
 	}
-	fmt.Println("ok")
-	return nil
+	fmt.Fprintf(os.Stderr, "smailctl: no command %q\n", args[0])
+	usage(os.Stderr)
+	return errUsage
 }
 
-func sessions(cfg *config.Config) error {
-	recs, err := sessionfile.Read(cfg.SessionFile)
+func usage(w io.Writer) {
+	fmt.Fprintf(w, "usage: smailctl [-config FILE] COMMAND\n\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-40s  %s\n", c.name+" "+c.args, c.help)
+	}
+	fmt.Fprintf(w, "  %-40s  %s\n\nsmailctl(8) says more.\n", "help", "prints this")
+}
+
+// flags parses a command's own flags.
+func flags(name string, args []string, define func(*flag.FlagSet), most int) ([]string, error) {
+	set := flag.NewFlagSet("smailctl "+name, flag.ContinueOnError)
+	define(set)
+	if err := set.Parse(args); err != nil {
+		return nil, errUsage
+	}
+	if set.NArg() > most {
+		set.Usage()
+		return nil, errUsage
+	}
+	return set.Args(), nil
+}
+
+func printConfig(_ *config.Config, args []string, out io.Writer) error {
+	var all, example bool
+	if _, err := flags("config", args, func(f *flag.FlagSet) {
+		f.BoolVar(&all, "all", false, "defaults too")
+		f.BoolVar(&example, "example", false, "a complete file with comments")
+	}, 0); err != nil {
+		return err
+	}
+	if example {
+		return config.Example(out)
+	}
+	cfg, err := config.Load(configPath)
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "USER\tADDRESS\tSERVICE\tPID\tAGO\tLIVE")
-	for _, r := range recs {
-		live := "no"
-		if r.Live() {
-			live = "yes"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", r.User, r.Addr, r.Service, r.PID,
-			(sessionfile.Now() - r.At).Round(time.Second), live)
-	}
-	return w.Flush()
+	return cfg.Print(out, all)
 }

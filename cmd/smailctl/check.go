@@ -1,0 +1,257 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"smail/config"
+)
+
+// A report is what check finds: a line each.
+//
+//	ok       pam          /etc/pam.d/smail
+//	error    socket       port 993 (imaps): nobody listens; systemctl enable --now smail-imaps.socket
+type report struct {
+	out    io.Writer
+	errors int
+}
+
+func (r *report) ok(what, format string, args ...any)   { r.line("ok", what, format, args) }
+func (r *report) warn(what, format string, args ...any) { r.line("warning", what, format, args) }
+func (r *report) err(what, format string, args ...any) {
+	r.errors++
+	r.line("error", what, format, args)
+}
+
+func (r *report) line(level, what, format string, args []any) {
+	fmt.Fprintf(r.out, "%-8s %-12s %s\n", level, what, fmt.Sprintf(format, args...))
+}
+
+// check looks at everything that stops a login, as smaild would, and says
+// what to do about it. An error is what no user can log in with.
+func check(cfg *config.Config, args []string, out io.Writer) error {
+	var user string
+	if _, err := flags("check", args, func(f *flag.FlagSet) {
+		f.StringVar(&user, "user", "", "look at the account `name` too")
+	}, 0); err != nil {
+		return err
+	}
+	r := &report{out: out}
+	r.ok("settings", "%s", configPath)
+	checkMode(r, "settings", configPath)
+	checkCertificates(r, cfg, time.Now())
+	checkNames(r, cfg)
+	checkPAM(r, cfg)
+	checkPrograms(r, cfg)
+	checkSessionFile(r, cfg)
+	checkRelay(r, cfg)
+	checkSockets(r)
+	if user != "" {
+		checkUser(r, cfg, user)
+	}
+	if r.errors > 0 {
+		return errFound
+	}
+	return nil
+}
+
+// checkMode says whether anyone but root may change what root trusts.
+func checkMode(r *report, what, path string) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return // said by whoever reads it
+	}
+	if st.Mode&0o022 != 0 || st.Uid != 0 && int(st.Uid) != os.Getuid() {
+		r.err(what, "%s: mode %04o, owner %d: only root may change it; chown root %s && chmod go-w %s", path, st.Mode&0o7777, st.Uid, path, path)
+	}
+}
+
+func checkPAM(r *report, cfg *config.Config) {
+	dirs := []string{"/etc/pam.d", "/usr/lib/pam.d"}
+	if cfg.PAMConfDir != "" {
+		dirs = []string{cfg.PAMConfDir}
+	}
+	for _, dir := range dirs {
+		file := filepath.Join(dir, cfg.PAMService)
+		if _, err := os.Stat(file); err == nil {
+			r.ok("pam", "%s", file)
+			checkMode(r, "pam", file)
+			if _, err := os.Stat("/etc/nologin"); err == nil {
+				r.warn("pam", "/etc/nologin is there: PAM may refuse everybody")
+			}
+			return
+		}
+	}
+	r.err("pam", "no service %q in %s: nobody can log in", cfg.PAMService, strings.Join(dirs, " or "))
+}
+
+func checkPrograms(r *report, cfg *config.Config) {
+	if a, err := getpwnam(cfg.FrontUser); err != nil {
+		r.err("user", "front_user %s: %v; systemd-sysusers, or useradd -r -M -d /nonexistent -s /usr/sbin/nologin %s", cfg.FrontUser, err, cfg.FrontUser)
+	} else if a.uid == 0 || a.uid >= cfg.MinUID && a.uid <= cfg.MaxUID {
+		r.err("user", "front_user %s has uid %d: it must be neither root nor a user who reads mail", cfg.FrontUser, a.uid)
+	} else {
+		r.ok("user", "%s, uid %d", cfg.FrontUser, a.uid)
+	}
+	for _, name := range []string{"smail-front", "smail-imap", "smail-pop3", "smail-submit"} {
+		path, mode := filepath.Join(cfg.LibexecDir, name), os.FileMode(0o711)
+		if name == "smail-front" {
+			mode = 0o755
+		}
+		st, err := os.Stat(path)
+		switch {
+		case err != nil:
+			r.err("program", "%v", err)
+		case st.Mode()&0o111 != 0o111:
+			r.err("program", "%s is not executable by all; chmod %04o %s", path, mode, path)
+		case mode == 0o711 && st.Mode()&0o044 != 0:
+			r.warn("program", "%s is readable, so that a user can trace it; chmod %04o %s", path, mode, path)
+		}
+		checkMode(r, "program", path)
+	}
+}
+
+func checkSessionFile(r *report, cfg *config.Config) {
+	dir := filepath.Dir(cfg.SessionFile)
+	st, err := os.Stat(dir)
+	switch {
+	case os.IsNotExist(err):
+		r.ok("sessions", "%s, whose folder the first login makes", cfg.SessionFile)
+	case err != nil:
+		r.warn("sessions", "%v", err)
+	case !st.IsDir():
+		r.err("sessions", "%s is no folder", dir)
+	default:
+		r.ok("sessions", "%s", cfg.SessionFile)
+		checkMode(r, "sessions", dir)
+	}
+}
+
+// dialTimeout bounds each look at the network.
+const dialTimeout = 3 * time.Second
+
+func checkRelay(r *report, cfg *config.Config) {
+	kind, to := cfg.Relay.Kind, cfg.Relay.To
+	switch kind {
+	case "sendmail":
+		st, err := os.Stat(to)
+		if err != nil {
+			r.err("relay", "%v: users cannot send; install an MTA, or set relay", err)
+		} else if st.Mode()&0o111 == 0 {
+			r.err("relay", "%s is not executable", to)
+		} else {
+			r.ok("relay", "sendmail %s", to)
+		}
+	case "smtp", "smtps", "lmtp":
+		network := "tcp"
+		if kind == "lmtp" {
+			network = "unix"
+		}
+		conn, err := net.DialTimeout(network, to, dialTimeout)
+		if err != nil {
+			r.err("relay", "%s: %v: users cannot send", kind, err)
+			return
+		}
+		conn.Close()
+		r.ok("relay", "%s %s answers", kind, to)
+	case "maildir":
+		r.warn("relay", "maildir %s: nothing is sent; this is for trying out", to)
+	}
+}
+
+func checkSockets(r *report) {
+	held, err := listeners()
+	if err != nil {
+		r.warn("socket", "%v", err)
+		return
+	}
+	open := 0
+	for _, s := range services {
+		l, ok := held[s.port]
+		switch {
+		case ok && l.program == "":
+			r.warn("socket", "port %d (%s): only root can see who listens", s.port, s.name)
+			open++
+		case ok && l.ours():
+			r.ok("socket", "port %d (%s): %s listens", s.port, s.name, l)
+			open++
+		case ok && s.tls:
+			r.err("socket", "port %d (%s) is held by %s; stop it, then systemctl enable --now smail-%s.socket", s.port, s.name, l, s.name)
+		case ok:
+			r.warn("socket", "port %d (%s) is held by %s", s.port, s.name, l)
+		case s.tls:
+			r.warn("socket", "port %d (%s): nobody listens; systemctl enable --now smail-%s.socket", s.port, s.name, s.name)
+		}
+	}
+	if open == 0 {
+		r.err("socket", "nobody listens for smail on any port; smail(7) says how to start it by systemd or inetd")
+	}
+}
+
+// An account is a line of passwd(5).
+type account struct {
+	uid  int
+	home string
+}
+
+// getpwnam asks the host's own account databases, whichever they are.
+func getpwnam(name string) (account, error) {
+	text, err := exec.Command("getent", "passwd", "--", name).Output()
+	f := strings.Split(strings.TrimSpace(string(text)), ":")
+	if err != nil || len(f) != 7 {
+		return account{}, fmt.Errorf("no such account")
+	}
+	uid, err := strconv.Atoi(f[2])
+	return account{uid, f[5]}, err
+}
+
+// checkUser looks at what a login of this account would meet.
+func checkUser(r *report, cfg *config.Config, name string) {
+	a, err := getpwnam(name)
+	if err != nil {
+		r.err("account", "%s: %v", name, err)
+		return
+	}
+	if a.uid < cfg.MinUID || a.uid > cfg.MaxUID {
+		r.err("account", "%s: uid %d is not from min_uid %d to max_uid %d", name, a.uid, cfg.MinUID, cfg.MaxUID)
+	}
+	maildir := cfg.MaildirOf(name, a.home)
+	if !slices.ContainsFunc([]string{maildir, filepath.Dir(maildir)}, isDir) {
+		r.err("account", "%s: neither %s nor its parent folder is there", name, maildir)
+		return
+	}
+	if !isDir(maildir) {
+		r.ok("account", "%s: %s, which the first login makes", name, maildir)
+		return
+	}
+	before := r.errors
+	for _, dir := range []string{maildir, maildir + "/cur", maildir + "/new", maildir + "/tmp"} {
+		var st syscall.Stat_t
+		switch err := syscall.Lstat(dir, &st); {
+		case err != nil:
+			r.warn("account", "%s: %s: %v; a login makes it", name, dir, err)
+		case int(st.Uid) != a.uid || st.Mode&0o700 != 0o700:
+			r.err("account", "%s: %s: owner %d, mode %04o; chown %s %s && chmod u+rwx %s", name, dir, st.Uid, st.Mode&0o7777, name, dir, dir)
+		case st.Mode&0o022 != 0:
+			r.warn("account", "%s: %s: others may write there; chmod go-w %s", name, dir, dir)
+		}
+	}
+	if r.errors == before {
+		r.ok("account", "%s: uid %d, %s", name, a.uid, maildir)
+	}
+}
+
+func isDir(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}

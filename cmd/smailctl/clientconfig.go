@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"embed"
+	"flag"
+	"fmt"
+	"html/template"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	texttemplate "text/template"
+
+	"smail/config"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// A clientSetup is what the templates are filled with.
+type clientSetup struct {
+	Host        string   // where clients connect to
+	Domains     []string // of the users' addresses; the first is the main one
+	LogInByAddr bool     // whether the whole address is a login name, too
+	Fingerprint string   // of a certificate that no client knows, else ""
+	MaxMessage  string
+}
+
+func (c clientSetup) Domain() string { return c.Domains[0] }
+
+// UUID makes a name for a part of the .mobileconfig that stays the same each
+// time, so that a profile replaces the one before (RFC 9562 section 5.8).
+func (c clientSetup) UUID(part string) string {
+	h := sha256.Sum256([]byte("smail " + part + " " + c.Host + " " + c.Domain()))
+	h[6], h[8] = h[6]&0x0f|0x80, h[8]&0x3f|0x80
+	return strings.ToUpper(fmt.Sprintf("%x-%x-%x-%x-%x", h[0:4], h[4:6], h[6:8], h[8:10], h[10:16]))
+}
+
+// Reversed is the domain as Apple names things: org.example.
+func (c clientSetup) Reversed() string {
+	labels := strings.Split(c.Domain(), ".")
+	slices.Reverse(labels)
+	return strings.Join(labels, ".")
+}
+
+// clientFiles maps what is written to its template. Thunderbird asks a web
+// server of the domain for the second or third, Outlook for the fourth.
+var clientFiles = []struct{ path, template string }{
+	{"index.html", "index.html"},
+	{".well-known/autoconfig/mail/config-v1.1.xml", "autoconfig.xml"},
+	{"mail/config-v1.1.xml", "autoconfig.xml"},
+	{"autodiscover/autodiscover.xml", "autodiscover.xml"},
+	{"mail.mobileconfig", "mobileconfig.xml"},
+	{"dns.txt", "dns.txt"},
+}
+
+// clientConfig writes what users and their programs need to set themselves
+// up, as a folder that any web server can serve, or prints the settings and
+// the DNS records.
+func clientConfig(cfg *config.Config, args []string, out io.Writer) error {
+	var dir string
+	setup := clientSetup{Host: cfg.Hostname, MaxMessage: sizeText(cfg.MaxMessageSize)}
+	if _, err := flags("clientconfig", args, func(f *flag.FlagSet) {
+		f.StringVar(&dir, "out", "", "`folder` to write, made if missing")
+		f.Func("domain", "mail `domain` of the users' addresses; may be given more than once (default: login_domains, else hostname)", func(v string) error {
+			setup.Domains = append(setup.Domains, v)
+			return nil
+		})
+	}, 0); err != nil {
+		return err
+	}
+	if setup.Domains == nil {
+		setup.Domains = cfg.LoginDomains
+	}
+	if setup.Domains == nil {
+		setup.Domains = []string{cfg.Hostname}
+	}
+	setup.LogInByAddr = true
+	for _, d := range setup.Domains {
+		if !slices.Contains(cfg.LoginDomains, d) {
+			setup.LogInByAddr = false
+			fmt.Fprintf(os.Stderr, "smailctl: %s is not in login_domains: clients that log in with the whole address, as Outlook and phones do, will be refused\n", d)
+		}
+	}
+	setup.Fingerprint = selfSigned(cfg)
+	if dir == "" {
+		text, err := fill("dns.txt", setup)
+		if err == nil {
+			_, err = out.Write(text)
+		}
+		return err
+	}
+	return writeClientFiles(dir, setup, out)
+}
+
+func writeClientFiles(dir string, setup clientSetup, out io.Writer) error {
+	for _, f := range clientFiles {
+		text, err := fill(f.template, setup)
+		if err != nil {
+			return err
+		}
+		path := filepath.Join(dir, f.path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return err
+		}
+		fmt.Fprintln(out, path)
+	}
+	return nil
+}
+
+// fill executes a template; what is XML or HTML is escaped.
+func fill(name string, setup clientSetup) ([]byte, error) {
+	var b bytes.Buffer
+	if strings.HasSuffix(name, ".txt") {
+		t, err := texttemplate.ParseFS(templates, "templates/"+name)
+		if err != nil {
+			return nil, err
+		}
+		err = t.Execute(&b, setup)
+		return b.Bytes(), err
+	}
+	t, err := template.ParseFS(templates, "templates/"+name)
+	if err != nil {
+		return nil, err
+	}
+	if strings.HasSuffix(name, ".xml") { // html/template would escape the declarations
+		b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>` + "\n")
+	}
+	if name == "mobileconfig.xml" {
+		b.WriteString(`<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">` + "\n")
+	}
+	err = t.Execute(&b, setup)
+	return b.Bytes(), err
+}
+
+// selfSigned returns the first certificate's fingerprint as people compare
+// it, if nobody but itself vouches for it.
+func selfSigned(cfg *config.Config) string {
+	if len(cfg.TLSCertificates) == 0 {
+		return ""
+	}
+	pair, err := tls.LoadX509KeyPair(cfg.TLSCertificates[0], cfg.TLSKeys[0])
+	if err != nil || !bytes.Equal(pair.Leaf.RawIssuer, pair.Leaf.RawSubject) {
+		return ""
+	}
+	sum := sha256.Sum256(pair.Leaf.Raw)
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
+}
+
+func sizeText(bytes int64) string {
+	if bytes >= 1<<20 {
+		return fmt.Sprintf("%d MB", bytes>>20)
+	}
+	return fmt.Sprintf("%d KB", bytes>>10)
+}
