@@ -3,17 +3,26 @@
 GO      ?= go
 PREFIX  ?= /usr
 DESTDIR ?=
+OUT     ?= dist
 LIBEXEC  = $(DESTDIR)$(PREFIX)/libexec/smail
 STATIC   = smail-front smail-imap smail-pop3 smail-submit smailctl
-BUILD    = $(GO) build -trimpath -ldflags "-s -w"
+BUILD    = $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -buildid="
+# The one that is root's links C libraries: it may as well have what hardens C.
+MONITOR  = $(GO) build -trimpath -buildvcs=false -buildmode=pie -ldflags "-s -w -buildid= -extldflags '-Wl,-z,relro,-z,now'"
+INSTALL  = install -D -p -m
+ETC      = $(DESTDIR)/etc
+SHARE    = $(DESTDIR)$(PREFIX)/share
+LIB      = $(DESTDIR)$(PREFIX)/lib
+# Which of packaging/pam.d fits this host.
+FAMILY  ?= $(if $(wildcard /etc/pam.d/common-auth),debian,fedora)
 
-.PHONY: build run test bench install clean vet
+.PHONY: build run test bench install deb rpm clean vet
 
 build:
 	@packaging/deps build
 	@mkdir -p bin
 	CGO_ENABLED=0 $(BUILD) -o bin/ $(addprefix ./cmd/,$(STATIC))
-	CGO_ENABLED=1 $(BUILD) -o bin/ ./cmd/smaild
+	CGO_ENABLED=1 $(MONITOR) -o bin/ ./cmd/smaild
 
 run: build
 	@$(GO) build -o bin/ ./internal/demo
@@ -30,13 +39,30 @@ test: build vet
 bench: build
 	@bench/run $(BENCHFLAGS)
 
+# Everything that a host needs; what is in /etc and there already stays.
 install: build
-	install -d $(LIBEXEC) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)/etc/smail
-	install -m 0755 bin/smaild bin/smailctl $(DESTDIR)$(PREFIX)/sbin/
-	install -m 0755 bin/smail-front $(LIBEXEC)/
-	install -m 0711 bin/smail-imap bin/smail-pop3 bin/smail-submit $(LIBEXEC)/
-	install -d $(DESTDIR)$(PREFIX)/share/man/man8
-	install -m 0644 man/smaild.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	for p in smaild smailctl; do $(INSTALL) 0755 bin/$$p $(DESTDIR)$(PREFIX)/sbin/$$p; done
+	$(INSTALL) 0755 bin/smail-front $(LIBEXEC)/smail-front
+	for p in imap pop3 submit; do $(INSTALL) 0711 bin/smail-$$p $(LIBEXEC)/smail-$$p; done
+	install -d $(LIB)/systemd/system $(ETC)/smail
+	units/make $(LIB)/systemd/system
+	$(INSTALL) 0644 packaging/sysusers.conf $(LIB)/sysusers.d/smail.conf
+	$(INSTALL) 0644 packaging/tmpfiles.conf $(LIB)/tmpfiles.d/smail.conf
+	test -e $(ETC)/smail/smail.conf || bin/smailctl config -example >$(ETC)/smail/smail.conf
+	test -e $(ETC)/pam.d/smail || $(INSTALL) 0644 packaging/pam.d/smail.$(FAMILY) $(ETC)/pam.d/smail
+	$(INSTALL) 0644 packaging/firewalld/smail.xml $(LIB)/firewalld/services/smail.xml
+	$(INSTALL) 0644 packaging/completion/smailctl.bash $(SHARE)/bash-completion/completions/smailctl
+	$(INSTALL) 0644 packaging/completion/smailctl.zsh $(SHARE)/zsh/site-functions/_smailctl
+	$(INSTALL) 0644 packaging/completion/smailctl.fish $(SHARE)/fish/vendor_completions.d/smailctl.fish
+	for m in man/*.[1578]; do $(INSTALL) 0644 $$m $(SHARE)/man/man$${m##*.}/$${m##*/}; done
+
+deb:
+	@packaging/deps package
+	@packaging/deb $(OUT)
+
+rpm:
+	@packaging/deps package
+	@packaging/rpm $(OUT)
 
 clean:
-	rm -rf bin
+	rm -rf bin dist

@@ -1,0 +1,25 @@
+# bash completion for smailctl(8)
+_smailctl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} word command=
+	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+		case $word in
+		check | clientconfig | config | form | help | makecert | sessions) command=$word ;;
+		esac
+	done
+	case $prev in
+	-config | -out) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	-user) mapfile -t COMPREPLY < <(compgen -u -- "$cur"); return ;;
+	esac
+	local words
+	case $command in
+	'') words="-config check clientconfig config form help makecert sessions" ;;
+	check) words="-user" ;;
+	clientconfig) words="-out -domain" ;;
+	config) words="-all -example" ;;
+	form) words="resident per-connection" ;;
+	makecert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	*) words= ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+}
+complete -F _smailctl smailctl
