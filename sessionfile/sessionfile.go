@@ -4,10 +4,12 @@
 //
 // It is text, a header and a line a login, fields separated by one space:
 //
-//	smail-sessions 1 6c8d0bc5-4d4e-4a6f-9a35-4a1e2f0f6a1b
+//	smail-sessions 1 1795421472
 //	1234.567 4711 123400 1000 alice 192.0.2.7 imaps
 //
-// The header carries the kernel's boot id: a file of an earlier boot is void.
+// The header carries when the system was booted, in seconds of Unix time: a
+// file of an earlier boot is void. (The kernel's boot id would say so too, but
+// differs between the mount namespaces of one container.)
 // The fields of a line are the time of the login in seconds since boot
 // (CLOCK_BOOTTIME, which nobody can step), the pid of the session (of the monitor
 // that waits for it, with pam_session held) and the time
@@ -29,7 +31,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -38,6 +39,7 @@ import (
 
 const (
 	magic      = "smail-sessions 1 "
+	bootSlack  = 60 // seconds by which the clock may have been set since, and a record seem younger than it is
 	maxBytes   = 4 << 20
 	maxRecords = 10000
 )
@@ -96,17 +98,18 @@ func Read(path string) ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(text, bootID()), nil
+	return parse(text, bootTime()), nil
 }
 
-func parse(text []byte, boot string) []Record {
-	header, rest, _ := bytes.Cut(text, []byte("\n"))
-	if string(header) != magic+boot {
+func parse(text []byte, boot int64) []Record {
+	header, rest, _ := strings.Cut(string(text), "\n")
+	stamp, ok := strings.CutPrefix(header, magic)
+	if at, err := strconv.ParseInt(stamp, 10, 64); !ok || err != nil || at < boot-bootSlack || at > boot+bootSlack {
 		return nil
 	}
-	recs := make([]Record, 0, bytes.Count(rest, []byte("\n")))
-	for line := range bytes.Lines(rest) {
-		if r, ok := parseRecord(strings.TrimSuffix(string(line), "\n")); ok && len(recs) < maxRecords {
+	recs := make([]Record, 0, strings.Count(rest, "\n"))
+	for line := range strings.Lines(rest) {
+		if r, ok := parseRecord(strings.TrimSuffix(line, "\n")); ok && len(recs) < maxRecords {
 			recs = append(recs, r)
 		}
 	}
@@ -167,7 +170,7 @@ func Add(path string, r Record, window time.Duration, maxPerUser int) error {
 	if live >= maxPerUser {
 		return ErrTooMany
 	}
-	text := []byte(magic + bootID() + "\n")
+	text := fmt.Appendf(nil, "%s%d\n", magic, bootTime())
 	for i := len(kept) - 1; i >= 0; i-- {
 		text = append(append(text, kept[i].line...), '\n')
 	}
@@ -262,13 +265,10 @@ func Sender(recs []Record, addr netip.Addr, window time.Duration, liveOnly bool)
 	return found, found.User != ""
 }
 
-var bootID = sync.OnceValue(func() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(b))
-})
+// bootTime returns when the system was booted, in seconds of Unix time.
+func bootTime() int64 {
+	return time.Now().Add(-Now()).Unix()
+}
 
 // startTime is when a process started, in clock ticks since boot.
 func startTime(pid int) (uint64, error) {

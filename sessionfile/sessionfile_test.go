@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,9 +87,10 @@ func TestHostileFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sessions")
 	good := New(1000, "alice", here, "imaps").String()
+	header := func(boot int64) string { return magic + strconv.FormatInt(boot, 10) + "\n" }
 	for name, text := range map[string]string{
-		"earlier boot": magic + "another\n" + good + "\n", "no header": good + "\n", "empty": "", "binary": "\x00\xff\n",
-		"bad lines": magic + bootID() + "\nx\n" + good + " more\n-1 1 1 1 a 1.2.3.4 imaps\n1 1 1 1 a ::ffff:1.2.3.4 imaps\n1 0 1 1 a 1.2.3.4 imaps\n1 1 1 1 a fe80::1%eth0 imaps\nNaN 1 1 1 a 1.2.3.4 x\n",
+		"earlier boot": header(bootTime()-bootSlack-2) + good + "\n", "later boot": header(bootTime()+bootSlack+2) + good + "\n", "no number": magic + "x\n" + good + "\n", "no header": good + "\n", "empty": "", "binary": "\x00\xff\n",
+		"bad lines": header(bootTime()) + "x\n" + good + " more\n-1 1 1 1 a 1.2.3.4 imaps\n1 1 1 1 a ::ffff:1.2.3.4 imaps\n1 0 1 1 a 1.2.3.4 imaps\n1 1 1 1 a fe80::1%eth0 imaps\nNaN 1 1 1 a 1.2.3.4 x\n",
 	} {
 		os.WriteFile(path, []byte(text), 0o644)
 		if recs := read(t, path); len(recs) != 0 {
@@ -102,7 +104,7 @@ func TestHostileFiles(t *testing.T) {
 	}
 	if os.Getuid() == 0 {
 		os.Remove(path)
-		os.WriteFile(path, []byte(magic+bootID()+"\n"+good+"\n"), 0o644)
+		os.WriteFile(path, []byte(header(bootTime())+good+"\n"), 0o644)
 		os.Chown(path, 12345, 12345)
 		if _, err := Read(path); err == nil {
 			t.Error("another user's file was believed")
