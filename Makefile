@@ -16,7 +16,7 @@ LIB      = $(DESTDIR)$(PREFIX)/lib
 # Which of packaging/pam.d fits this host.
 FAMILY  ?= $(if $(wildcard /etc/pam.d/common-auth),debian,fedora)
 
-.PHONY: build run test bench install deb rpm clean vet
+.PHONY: build run test systemtest bench install deb rpm clean vet
 
 build:
 	@packaging/deps build
@@ -35,6 +35,12 @@ vet:
 test: build vet
 	@packaging/deps test
 	$(GO) test -count=1 ./...
+
+# Boots Debian roots and installs the packages there; as root, some five minutes.
+systemtest:
+	@packaging/deps system
+	$(GO) vet -tags systemtest ./test/system
+	$(GO) test -count=1 -timeout 30m -tags systemtest ./test/system
 
 bench: build
 	@bench/run $(BENCHFLAGS)
