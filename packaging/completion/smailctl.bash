@@ -3,7 +3,7 @@ _smailctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} word command=
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		check | clientconfig | config | form | help | makecert | sessions) command=$word ;;
+		check | clientconfig | config | form | help | makecert | sessions | sockets) command=$word ;;
 		esac
 	done
 	case $prev in
@@ -12,11 +12,12 @@ _smailctl() {
 	esac
 	local words
 	case $command in
-	'') words="-config check clientconfig config form help makecert sessions" ;;
+	'') words="-config check clientconfig config form help makecert sessions sockets" ;;
 	check) words="-user" ;;
 	clientconfig) words="-out -domain" ;;
 	config) words="-all -example" ;;
 	form) words="resident per-connection" ;;
+	sockets) words="imaps pop3s submissions imap pop3 submission" ;;
 	makecert) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	*) words= ;;
 	esac

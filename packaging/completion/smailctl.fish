@@ -1,5 +1,5 @@
 # fish completion for smailctl(8)
-set -l commands check clientconfig config form help makecert sessions
+set -l commands check clientconfig config form help makecert sessions sockets
 complete -c smailctl -f
 complete -c smailctl -o config -r -F -d 'Configuration file'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a check -d 'What stops users from logging in'
@@ -9,6 +9,7 @@ complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a form -d '
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a help -d 'The commands'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a makecert -d 'A self-signed certificate'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a sessions -d 'Who has logged in'
+complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a sockets -d 'Who listens on the ports of mail'
 complete -c smailctl -n '__fish_seen_subcommand_from check' -o user -x -a '(__fish_complete_users)' -d 'Look at this account too'
 complete -c smailctl -n '__fish_seen_subcommand_from clientconfig' -o out -r -a '(__fish_complete_directories)' -d 'Folder to write'
 complete -c smailctl -n '__fish_seen_subcommand_from clientconfig' -o domain -x -d 'Mail domain'
@@ -16,3 +17,4 @@ complete -c smailctl -n '__fish_seen_subcommand_from config' -o all -d 'Defaults
 complete -c smailctl -n '__fish_seen_subcommand_from config' -o example -d 'A commented file'
 complete -c smailctl -n '__fish_seen_subcommand_from form' -a 'resident per-connection'
 complete -c smailctl -n '__fish_seen_subcommand_from makecert' -F
+complete -c smailctl -n '__fish_seen_subcommand_from sockets' -a 'imaps pop3s submissions imap pop3 submission'
