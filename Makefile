@@ -64,11 +64,11 @@ install: build
 
 deb:
 	@packaging/deps package
-	@packaging/deb $(OUT)
+	@packaging/build-deb $(OUT)
 
 rpm:
 	@packaging/deps package
-	@packaging/rpm $(OUT)
+	@packaging/build-rpm $(OUT)
 
 clean:
 	rm -rf bin dist

@@ -17,7 +17,7 @@ const password = "Secret-1"
 func buildDeb(t *testing.T) (deb, upgrade string) {
 	t.Helper()
 	dir := t.TempDir()
-	command(t, "../../packaging/deb", dir)
+	command(t, "../../packaging/build-deb", dir)
 	debs, _ := filepath.Glob(dir + "/smail_*.deb")
 	if len(debs) != 1 {
 		t.Fatalf("built %v", debs)

@@ -22,7 +22,7 @@ import (
 )
 
 // rootPackages is what a small mail host has before smail comes.
-const rootPackages = "systemd,systemd-sysv,dbus,iproute2,procps,postfix,openssl,ssl-cert,passwd,libpam-modules,openbsd-inetd"
+const rootPackages = "systemd,systemd-sysv,dbus,iproute2,procps,postfix,openssl,ssl-cert,passwd,libpam-modules,openbsd-inetd,rpm"
 
 // A machine is a booted root.
 type machine struct {
