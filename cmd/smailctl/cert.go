@@ -16,8 +16,6 @@ import (
 	"os/exec"
 	"strings"
 	"time"
-
-	"smail/config"
 )
 
 // certYears is long: nobody renews a certificate that nobody can verify.
@@ -25,7 +23,7 @@ const certYears = 10
 
 // makeCert writes a self-signed certificate for names, the host's own unless
 // given, and its key. It never overwrites anything.
-func makeCert(_ *config.Config, args []string, out io.Writer) error {
+func makeCert(args []string, out io.Writer) error {
 	args, err := flags("makecert", args, func(*flag.FlagSet) {}, 100)
 	if err != nil {
 		return err

@@ -39,11 +39,15 @@ func (r *report) line(level, what, format string, args []any) {
 
 // check looks at everything that stops a login, as smaild would, and says
 // what to do about it. An error is what no user can log in with.
-func check(cfg *config.Config, args []string, out io.Writer) error {
+func check(args []string, out io.Writer) error {
 	var user string
 	if _, err := flags("check", args, func(f *flag.FlagSet) {
 		f.StringVar(&user, "user", "", "look at the account `name` too")
 	}, 0); err != nil {
+		return err
+	}
+	cfg, err := config.Load(configPath)
+	if err != nil {
 		return err
 	}
 	r := &report{out: out}

@@ -61,9 +61,9 @@ var clientFiles = []struct{ path, template string }{
 // clientConfig writes what users and their programs need to set themselves
 // up, as a folder that any web server can serve, or prints the settings and
 // the DNS records.
-func clientConfig(cfg *config.Config, args []string, out io.Writer) error {
+func clientConfig(args []string, out io.Writer) error {
 	var dir string
-	setup := clientSetup{Host: cfg.Hostname, MaxMessage: sizeText(cfg.MaxMessageSize)}
+	var setup clientSetup
 	if _, err := flags("clientconfig", args, func(f *flag.FlagSet) {
 		f.StringVar(&dir, "out", "", "`folder` to write, made if missing")
 		f.Func("domain", "mail `domain` of the users' addresses; may be given more than once (default: login_domains, else hostname)", func(v string) error {
@@ -73,20 +73,11 @@ func clientConfig(cfg *config.Config, args []string, out io.Writer) error {
 	}, 0); err != nil {
 		return err
 	}
-	if setup.Domains == nil {
-		setup.Domains = cfg.LoginDomains
+	cfg, err := config.Load(configPath)
+	if err != nil {
+		return err
 	}
-	if setup.Domains == nil {
-		setup.Domains = []string{cfg.Hostname}
-	}
-	setup.LogInByAddr = true
-	for _, d := range setup.Domains {
-		if !slices.Contains(cfg.LoginDomains, d) {
-			setup.LogInByAddr = false
-			fmt.Fprintf(os.Stderr, "smailctl: %s is not in login_domains: clients that log in with the whole address, as Outlook and phones do, will be refused\n", d)
-		}
-	}
-	setup.Fingerprint = selfSigned(cfg)
+	setup.complete(cfg)
 	if dir == "" {
 		text, err := fill("dns.txt", setup)
 		if err == nil {
@@ -95,6 +86,24 @@ func clientConfig(cfg *config.Config, args []string, out io.Writer) error {
 		return err
 	}
 	return writeClientFiles(dir, setup, out)
+}
+
+// complete takes from the configuration what was not given.
+func (c *clientSetup) complete(cfg *config.Config) {
+	c.Host, c.MaxMessage, c.Fingerprint = cfg.Hostname, sizeText(cfg.MaxMessageSize), selfSigned(cfg)
+	if c.Domains == nil {
+		c.Domains = cfg.LoginDomains
+	}
+	if c.Domains == nil {
+		c.Domains = []string{cfg.Hostname}
+	}
+	c.LogInByAddr = true
+	for _, d := range c.Domains {
+		if !slices.Contains(cfg.LoginDomains, d) {
+			c.LogInByAddr = false
+			fmt.Fprintf(os.Stderr, "smailctl: %s is not in login_domains: clients that log in with the whole address, as Outlook and phones do, will be refused\n", d)
+		}
+	}
 }
 
 func writeClientFiles(dir string, setup clientSetup, out io.Writer) error {

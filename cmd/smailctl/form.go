@@ -9,8 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"smail/config"
 )
 
 // The packaged drop-in makes the sockets start one resident listener each; a
@@ -25,7 +23,7 @@ var (
 
 // form says how systemd starts smail, or chooses it and restarts the sockets
 // that are active. Sessions that run go on.
-func form(_ *config.Config, args []string, out io.Writer) error {
+func form(args []string, out io.Writer) error {
 	args, err := flags("form", args, func(*flag.FlagSet) {}, 1)
 	if err != nil {
 		return err

@@ -12,22 +12,21 @@ import (
 )
 
 // A command is one of smailctl's: its arguments, what help says of it, and
-// what it does. Its configuration is nil where it needs none.
+// what it does.
 type command struct {
 	name, args, help string
-	needsConfig      bool
-	run              func(cfg *config.Config, args []string, out io.Writer) error
+	run              func(args []string, out io.Writer) error
 }
 
 func commands() []command {
 	return []command{
-		{"check", "[-user NAME]", "looks at everything that stops a login", true, check},
-		{"clientconfig", "[-out DIR] [-domain NAME]", "writes what users need to set up their clients", true, clientConfig},
-		{"config", "[-all | -example]", "prints the settings in force, or a commented file", false, printConfig},
-		{"form", "[resident | per-connection]", "says or chooses how systemd starts smail", false, form},
-		{"makecert", "CERTIFICATE KEY [NAME ...]", "makes a self-signed certificate where there is none", false, makeCert},
-		{"sessions", "", "lists recent logins", true, sessions},
-		{"sockets", "[SERVICE]", "says who listens on the ports of mail", false, sockets},
+		{"check", "[-user NAME]", "looks at everything that stops a login", check},
+		{"clientconfig", "[-out DIR] [-domain NAME]", "writes what users need to set up their clients", clientConfig},
+		{"config", "[-all | -example]", "prints the settings in force, or a commented file", printConfig},
+		{"form", "[resident | per-connection]", "says or chooses how systemd starts smail", form},
+		{"makecert", "CERTIFICATE KEY [NAME ...]", "makes a self-signed certificate where there is none", makeCert},
+		{"sessions", "", "lists recent logins", sessions},
+		{"sockets", "[SERVICE]", "says who listens on the ports of mail", sockets},
 	}
 }
 
@@ -66,17 +65,9 @@ func run(args []string, out io.Writer) error {
 		return nil
 	}
 	for _, c := range commands() {
-		if c.name != args[0] {
-			continue
+		if c.name == args[0] {
+			return c.run(args[1:], out)
 		}
-		var cfg *config.Config
-		if c.needsConfig {
-			var err error
-			if cfg, err = config.Load(configPath); err != nil {
-				return err
-			}
-		}
-		return c.run(cfg, args[1:], out)
 	}
 	fmt.Fprintf(os.Stderr, "smailctl: no command %q\n", args[0])
 	usage(os.Stderr)
@@ -105,7 +96,7 @@ func flags(name string, args []string, define func(*flag.FlagSet), most int) ([]
 	return set.Args(), nil
 }
 
-func printConfig(_ *config.Config, args []string, out io.Writer) error {
+func printConfig(args []string, out io.Writer) error {
 	var all, example bool
 	if _, err := flags("config", args, func(f *flag.FlagSet) {
 		f.BoolVar(&all, "all", false, "defaults too")

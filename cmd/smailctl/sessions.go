@@ -12,8 +12,12 @@ import (
 )
 
 // sessions lists the session file.
-func sessions(cfg *config.Config, args []string, out io.Writer) error {
+func sessions(args []string, out io.Writer) error {
 	if _, err := flags("sessions", args, func(*flag.FlagSet) {}, 0); err != nil {
+		return err
+	}
+	cfg, err := config.Load(configPath)
+	if err != nil {
 		return err
 	}
 	recs, err := sessionfile.Read(cfg.SessionFile)

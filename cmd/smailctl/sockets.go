@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-
-	"smail/config"
 )
 
 // services are those that smail can serve, with the ports that clients use.
@@ -48,7 +46,7 @@ func (l listener) ours() bool { return starters[l.program] }
 
 // sockets prints who listens. With a service it fails where its port is held
 // by anything but what starts smail: installation scripts ask so.
-func sockets(_ *config.Config, args []string, out io.Writer) error {
+func sockets(args []string, out io.Writer) error {
 	args, err := flags("sockets", args, func(*flag.FlagSet) {}, 1)
 	if err != nil {
 		return err
