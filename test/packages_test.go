@@ -62,3 +62,15 @@ func buildTwice(t *testing.T, script, pattern string) string {
 	}
 	return first
 }
+
+// TestAppArmorProfile: the parser takes the profile.
+func TestAppArmorProfile(t *testing.T) {
+	if _, err := os.Stat("/etc/apparmor.d/abi/3.0"); err != nil && !all {
+		t.Skip("needs the package apparmor")
+	}
+	parser := need(t, "apparmor_parser", "apparmor")
+	out, err := exec.Command(parser, "--skip-kernel-load", "--skip-cache", "../packaging/apparmor/usr.sbin.smaild").CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
