@@ -52,20 +52,18 @@ var errStartTLS = errors.New("starttls")
 // Run serves the connection that the monitor left on the descriptors of
 // package login, and returns when it has ended.
 func Run() error {
-	setup, err := readSetup()
-	if err != nil {
-		return err
-	}
 	if err := dropRights(); err != nil {
 		return err
 	}
-	logline.Always("service", setup.Service, "peer", setup.Peer)
-	f := &front{setup: setup}
-	if err := f.openDescriptors(); err != nil {
+	f := &front{}
+	if err := f.receive(); err != nil {
+		if err == io.EOF { // there will be no connection
+			return nil
+		}
 		return err
 	}
 	start := time.Now()
-	f.conn.SetDeadline(start.Add(setup.LoginTimeout))
+	f.conn.SetDeadline(start.Add(f.setup.LoginTimeout))
 	hello, d, err := f.login()
 	if hello == nil {
 		f.logEnd(err, time.Since(start))
@@ -156,35 +154,36 @@ func (f *front) write(s string) error {
 	return err
 }
 
-func readSetup() (*login.Setup, error) {
-	file := os.NewFile(login.FDSetup, "setup")
-	if file == nil {
-		return nil, errors.New("smail-front is started by smaild")
+// receive waits for the client's connection, which comes with the Setup.
+func (f *front) receive() error {
+	fd, text, err := login.ReceiveConn(login.FDSetup, login.MaxSetup)
+	if err == io.EOF {
+		return err
 	}
-	defer file.Close()
-	b, err := io.ReadAll(file)
 	if err != nil {
-		return nil, fmt.Errorf("setup: %w", err)
+		return fmt.Errorf("setup: %w; smail-front is started by smaild", err)
 	}
-	return login.UnmarshalSetup(b)
+	syscall.Close(login.FDSetup)
+	if f.setup, err = login.UnmarshalSetup(text); err != nil {
+		return err
+	}
+	logline.Always("service", f.setup.Service, "peer", f.setup.Peer)
+	if f.conn, err = connOf(fd, "client"); err != nil {
+		return err
+	}
+	mail, err := connOf(login.FDMail, "mail")
+	if err != nil {
+		return err
+	}
+	f.mail = mail.(*net.UnixConn)
+	return nil
 }
 
-func (f *front) openDescriptors() error {
-	client := os.NewFile(login.FDClient, "client")
-	conn, err := net.FileConn(client) // a copy
-	if err != nil {
-		return err
-	}
-	client.Close()
-	syscall.Close(1)
-	mail := os.NewFile(login.FDMail, "mail")
-	mailConn, err := net.FileConn(mail)
-	if err != nil {
-		return err
-	}
-	mail.Close()
-	f.conn, f.mail = conn, mailConn.(*net.UnixConn)
-	return nil
+// connOf makes a descriptor a connection.
+func connOf(fd int, name string) (net.Conn, error) {
+	file := os.NewFile(uintptr(fd), name)
+	defer file.Close() // FileConn copies
+	return net.FileConn(file)
 }
 
 // logEnd logs a connection that ended without a login.

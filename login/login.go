@@ -18,13 +18,12 @@ import (
 	"syscall"
 )
 
-// Descriptors of smail-front.
+// Descriptors of smail-front; 0 and 1 are /dev/null.
 const (
-	FDClient = 0 // the client's connection; 1 is the same
-	FDLog    = 2
-	FDLogin  = 3 // SOCK_SEQPACKET to the monitor
-	FDMail   = 4 // SOCK_STREAM to what will be the session
-	FDSetup  = 5 // a Setup, read once and closed
+	FDLog   = 2
+	FDLogin = 3 // SOCK_SEQPACKET to the monitor
+	FDMail  = 4 // SOCK_STREAM to what will be the session
+	FDSetup = 5 // SOCK_STREAM: the client's connection and a Setup, read once and closed
 )
 
 // Limits. A longer name or password is refused before it gets here.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A Setup is what the monitor tells a front at its start, on FDSetup. The
-// front can open no file, so that all it needs is here.
+// A Setup is what the monitor tells a front on FDSetup, together with the
+// client's connection. The front can open no file, so that all it needs is here.
 type Setup struct {
 	Service        string     // imaps, imap, pop3s, pop3, submissions, submission
 	Hostname       string     // for greetings
@@ -21,8 +21,8 @@ type Setup struct {
 }
 
 const (
-	maxSetup  = 1 << 20
-	maxChains = 255 // Request.Cert is a byte
+	MaxSetup  = 1 << 20 // bytes
+	maxChains = 255     // Request.Cert is a byte
 	maxCert   = 64 << 10
 )
 
@@ -55,7 +55,7 @@ func (s *Setup) Marshal() []byte {
 // UnmarshalSetup unpacks what Marshal packed.
 func UnmarshalSetup(b []byte) (*Setup, error) {
 	d := decoder{b: b}
-	if len(b) > maxSetup || d.byte() != version {
+	if len(b) > MaxSetup || d.byte() != version {
 		return nil, errSetup
 	}
 	s := &Setup{Service: d.string16(32), Hostname: d.string16(255), Peer: d.string16(64)}

@@ -27,6 +27,7 @@ type keyPair struct {
 // loadKeys loads all certificates and their keys.
 func (m *Monitor) loadKeys() error {
 	for i, cert := range m.Config.TLSCertificates {
+		m.read = append(m.read, stampOf(cert), stampOf(m.Config.TLSKeys[i]))
 		k, err := loadKeyPair(cert, m.Config.TLSKeys[i])
 		if err != nil {
 			return err

@@ -9,13 +9,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"smail/login"
 	"smail/logline"
 )
 
 // reapInterval is how long a process that has ended may wait to be reaped.
 const reapInterval = 2 * time.Second
 
-// Listen accepts connections and starts this program once for each, until it
+// Listen accepts connections and has this program started once for each, until it
 // is ended by a signal, or has had no connection for the duration idle unless
 // that is 0. Sessions that run when a signal comes go on.
 func (m *Monitor) Listen(listener int, idle time.Duration) error {
@@ -60,6 +61,7 @@ func (m *Monitor) Listen(listener int, idle time.Duration) error {
 type listening struct {
 	*Monitor
 	self     string // path of this program
+	spare    spare
 	children map[int]netip.Addr
 	perAddr  map[netip.Addr]int
 	last     time.Time // when there was a connection
@@ -78,6 +80,12 @@ func (l *listening) wait(idle time.Duration) int {
 	return int(max(0, idle-time.Since(l.last)).Milliseconds())
 }
 
+// A spare is a process that waits for the next connection.
+type spare struct {
+	pid  int // 0: there is none
+	sock int // to send it on
+}
+
 // start gives a connection its own process, within the limits.
 func (l *listening) start(conn int) {
 	defer syscall.Close(conn)
@@ -91,15 +99,52 @@ func (l *listening) start(conn int) {
 			"in_all", fmt.Sprint(len(l.children)), "from_address", fmt.Sprint(l.perAddr[addr]))
 		return
 	}
-	env := append(os.Environ(), "GOMAXPROCS=1")
-	pid, err := syscall.ForkExec(l.self, []string{"smaild", "-config", l.ConfigPath, l.Service},
-		&syscall.ProcAttr{Dir: "/", Env: env, Files: []uintptr{uintptr(conn), uintptr(conn), 2}})
+	pid, err := l.handOver(conn)
 	if err != nil {
 		logline.Error("start smaild", "reason", err.Error())
 		return
 	}
 	l.children[pid] = addr
 	l.perAddr[addr]++
+	if err := l.startSpare(); err != nil { // then the next connection tries again
+		logline.Error("start smaild", "reason", err.Error())
+	}
+}
+
+// handOver sends a connection to the spare, or to a new one if that has died.
+func (l *listening) handOver(conn int) (pid int, err error) {
+	for range 2 {
+		if err := l.startSpare(); err != nil {
+			return 0, err
+		}
+		pid, err = l.spare.pid, login.SendConn(l.spare.sock, conn, []byte{0})
+		syscall.Close(l.spare.sock)
+		l.spare = spare{}
+		if err == nil {
+			return pid, nil
+		}
+	}
+	return 0, err
+}
+
+// startSpare makes sure that there is one.
+func (l *listening) startSpare() error {
+	if l.spare.pid != 0 {
+		return nil
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
+	}
+	defer syscall.Close(pair[1])
+	pid, err := syscall.ForkExec(l.self, []string{"smaild", "-config", l.ConfigPath, "-spare", l.Service},
+		&syscall.ProcAttr{Dir: "/", Env: append(os.Environ(), "GOMAXPROCS=1"), Files: []uintptr{uintptr(pair[1]), uintptr(pair[1]), 2}})
+	if err != nil {
+		syscall.Close(pair[0])
+		return err
+	}
+	l.spare = spare{pid, pair[0]}
+	return nil
 }
 
 func (l *listening) reap() {
@@ -110,6 +155,10 @@ func (l *listening) reap() {
 		}
 		if err != nil || pid <= 0 {
 			return
+		}
+		if pid == l.spare.pid {
+			syscall.Close(l.spare.sock)
+			l.spare = spare{}
 		}
 		if addr, ours := l.children[pid]; ours {
 			delete(l.children, pid)

@@ -42,12 +42,19 @@ type Monitor struct {
 	ConfigPath string
 	Service    string
 	keys       []keyPair
+	read       []stamp // of the files that all this comes from
 }
 
-// New checks what a login will need, but for the keys, which Listen and Serve
-// load: what is missing is said at the start and not to a client.
-func New(cfg *config.Config, path, service string) (*Monitor, error) {
-	m := &Monitor{Config: cfg, ConfigPath: path, Service: service}
+// New reads the configuration and checks what a login will need, but for the
+// keys, which Listen and Serve load: what is missing is said at the start and
+// not to a client.
+func New(path, service string) (*Monitor, error) {
+	m := &Monitor{ConfigPath: path, Service: service, read: []stamp{stampOf(path)}}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	m.Config = cfg
 	if Services[service] == "" {
 		return nil, fmt.Errorf("unknown service %q: expected imaps, imap, pop3s, pop3, submissions or submission", service)
 	}
@@ -72,39 +79,62 @@ func (m *Monitor) service() pam.Service {
 // Serve serves the connection on descriptor conn: the whole way of a login.
 // After one it does not return, for the process has become the session.
 func (m *Monitor) Serve(conn int) error {
-	peer, err := peerAddr(conn)
+	c, err := m.prepare()
 	if err != nil {
+		return err
+	}
+	return c.serve(conn)
+}
+
+// prepare does what can be done before there is a client: it starts the front
+// and loads the keys.
+func (m *Monitor) prepare() (*connection, error) {
+	if err := m.noNewPrivileges(); err != nil {
+		return nil, err
+	}
+	c := &connection{Monitor: m}
+	if err := c.startFront(); err != nil {
+		return nil, err
+	}
+	if err := c.loadKeys(); err != nil { // while the front starts
+		c.endFront()
+		return nil, err
+	}
+	return c, nil
+}
+
+// serve is the way of one client to its login.
+func (c *connection) serve(conn int) (err error) {
+	if c.peer, err = peerAddr(conn); err != nil {
+		c.endFront()
 		return fmt.Errorf("peer of the connection: %w", err)
 	}
-	logline.Always("service", m.Service, "peer", peer.Addr().String())
-	if err := m.noNewPrivileges(); err != nil {
-		return err
-	}
-	c := &connection{Monitor: m, peer: peer, deadline: time.Now().Add(m.Config.LoginTimeout)}
-	if err := c.startFront(conn); err != nil {
-		return err
-	}
-	if err := c.sendSetup(); err != nil { // while the front starts
-		syscall.Kill(c.front, syscall.SIGKILL)
+	logline.Always("service", c.Service, "peer", c.peer.Addr().String())
+	c.deadline = time.Now().Add(c.Config.LoginTimeout)
+	if err := c.sendSetup(conn); err != nil {
+		c.endFront()
 		return err
 	}
 	for {
 		req, err := c.readRequest()
 		switch {
 		case errors.Is(err, login.ErrEOF): // the client left before it logged in
-			// An honest front closes this channel only by ending.
-			syscall.Kill(c.front, syscall.SIGKILL)
-			syscall.Wait4(c.front, nil, 0, nil)
+			c.endFront() // an honest one closes this channel only by ending
 			return nil
 		case err != nil: // time is up, or the front is not what we started
-			syscall.Kill(c.front, syscall.SIGKILL)
+			c.endFront()
 			return fmt.Errorf("read from smail-front: %w", err)
 		}
 		if err := c.answer(req); err != nil {
-			syscall.Kill(c.front, syscall.SIGKILL)
+			c.endFront()
 			return err
 		}
 	}
+}
+
+func (c *connection) endFront() {
+	syscall.Kill(c.front, syscall.SIGKILL)
+	syscall.Wait4(c.front, nil, 0, nil)
 }
 
 // noNewPrivileges keeps this thread, all that it starts and what it becomes from
@@ -125,7 +155,7 @@ type connection struct {
 	front    int       // pid
 	login    int       // SOCK_SEQPACKET to the front
 	mail     int       // SOCK_STREAM that becomes the session's 0 and 1
-	setup    int       // pipe to the front
+	setup    int       // SOCK_STREAM to the front
 	pam      *pam.Prepared
 	signed   bool
 	tries    int // of password

@@ -11,13 +11,12 @@ import (
 	"smail/login"
 )
 
-// startFront starts smail-front with the client's connection, two channels to
-// this process, and a pipe for its Setup. It closes the connection here: from
-// now on only the front can read it.
-func (c *connection) startFront(conn int) error {
-	var setup [2]int
-	if err := syscall.Pipe2(setup[:], syscall.O_CLOEXEC); err != nil {
-		return os.NewSyscallError("pipe", err)
+// startFront starts smail-front with two channels to this process, and a
+// socket for its Setup and the client's connection.
+func (c *connection) startFront() error {
+	setupPair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socketpair", err)
 	}
 	loginPair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -27,12 +26,16 @@ func (c *connection) startFront(conn int) error {
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)
 	}
+	null, err := syscall.Open("/dev/null", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open /dev/null: %w", err)
+	}
 	attr := &syscall.ProcAttr{
 		Dir: "/",
 		// One processor is enough for one client, and saves 0.2 MB.
 		Env: []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
-		Files: []uintptr{login.FDClient: uintptr(conn), 1: uintptr(conn), login.FDLog: 2,
-			login.FDLogin: uintptr(loginPair[1]), login.FDMail: uintptr(mailPair[1]), login.FDSetup: uintptr(setup[0])},
+		Files: []uintptr{uintptr(null), uintptr(null), login.FDLog: 2,
+			login.FDLogin: uintptr(loginPair[1]), login.FDMail: uintptr(mailPair[1]), login.FDSetup: uintptr(setupPair[1])},
 	}
 	if os.Getuid() == 0 {
 		if attr.Sys, err = c.frontCredential(); err != nil {
@@ -44,10 +47,29 @@ func (c *connection) startFront(conn int) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", path, err)
 	}
-	c.login, c.mail, c.setup = loginPair[0], mailPair[0], setup[1]
-	for _, fd := range []int{loginPair[1], mailPair[1], setup[0]} {
+	c.login, c.mail, c.setup = loginPair[0], mailPair[0], setupPair[0]
+	for _, fd := range []int{loginPair[1], mailPair[1], setupPair[1], null} {
 		syscall.Close(fd)
 	}
+	return nil
+}
+
+// sendSetup gives the front the client's connection and tells it what it must
+// know. It closes the connection here: from now on only the front can read it.
+func (c *connection) sendSetup(conn int) error {
+	s := login.Setup{
+		Service: c.Service, Hostname: c.Config.Hostname, Peer: c.peer.Addr().String(),
+		LoginTimeout: c.Config.LoginTimeout, IdleTimeout: c.Config.IdleTimeout,
+		MaxMessageSize: c.Config.MaxMessageSize, MaxRecipients: c.Config.MaxRecipients,
+		Recent: c.relays(),
+	}
+	for _, k := range c.keys {
+		s.Chains = append(s.Chains, k.chain)
+	}
+	if err := login.SendConn(c.setup, conn, s.Marshal()); err != nil {
+		return fmt.Errorf("setup for smail-front: %w", err)
+	}
+	syscall.Close(c.setup)
 	return closeConnection(conn)
 }
 
@@ -67,28 +89,6 @@ func closeConnection(conn int) error {
 		syscall.Close(conn)
 	}
 	return syscall.Close(null)
-}
-
-// sendSetup loads the keys and tells the front what it must know.
-func (c *connection) sendSetup() error {
-	if err := c.loadKeys(); err != nil {
-		return err
-	}
-	s := login.Setup{
-		Service: c.Service, Hostname: c.Config.Hostname, Peer: c.peer.Addr().String(),
-		LoginTimeout: c.Config.LoginTimeout, IdleTimeout: c.Config.IdleTimeout,
-		MaxMessageSize: c.Config.MaxMessageSize, MaxRecipients: c.Config.MaxRecipients,
-		Recent: c.relays(),
-	}
-	for _, k := range c.keys {
-		s.Chains = append(s.Chains, k.chain)
-	}
-	pipe := os.NewFile(uintptr(c.setup), "setup")
-	defer pipe.Close()
-	if _, err := pipe.Write(s.Marshal()); err != nil {
-		return fmt.Errorf("setup for smail-front: %w", err)
-	}
-	return nil
 }
 
 func (c *connection) frontCredential() (*syscall.SysProcAttr, error) {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,16 +37,45 @@ func TestProcesses(t *testing.T) {
 	h.auditSession()
 }
 
-// children returns the programs below the listening smaild, and their users.
-func (h *host) children() map[string]string {
+// A process is a line of ps.
+type process struct {
+	pid, ppid, user, comm string
+}
+
+// chain returns the processes of connections: what runs below the listening
+// smaild, but for the spare that waits for the next one.
+func (h *host) chain() []process {
 	h.t.Helper()
-	found := map[string]string{}
+	all := h.below()
+	return slices.DeleteFunc(all, func(p process) bool { return h.waits(p.pid) || h.waits(p.ppid) })
+}
+
+// below returns all that the listening smaild has started.
+func (h *host) below() (all []process) {
+	h.t.Helper()
 	listener := h.listener()
 	for line := range strings.Lines(run(h.t, "ps", "-eo", "pid=,ppid=,pgid=,user:32=,comm=")) {
 		f := strings.Fields(line)
 		if len(f) == 5 && f[2] == listener && f[0] != listener {
-			found[f[4]] = f[3]
+			all = append(all, process{f[0], f[1], f[3], f[4]})
 		}
+	}
+	return all
+}
+
+// waits says whether a process is a spare without a connection: its
+// descriptor 0 still leads to the listener.
+func (h *host) waits(pid string) bool {
+	to, _ := os.Readlink("/proc/" + pid + "/fd/0")
+	return pid != h.listener() && strings.HasPrefix(to, "socket:") && strings.Contains(readFile(h.t, "/proc/"+pid+"/cmdline"), "-spare")
+}
+
+// children returns the programs of the connection, and their users.
+func (h *host) children() map[string]string {
+	h.t.Helper()
+	found := map[string]string{}
+	for _, p := range h.chain() {
+		found[p.comm] = p.user
 	}
 	return found
 }
@@ -62,10 +92,9 @@ func (h *host) listener() string {
 
 func (h *host) pidOf(program string) int {
 	h.t.Helper()
-	for line := range strings.Lines(run(h.t, "ps", "-eo", "pid=,pgid=,comm=")) {
-		f := strings.Fields(line)
-		if len(f) == 3 && f[1] == h.listener() && f[2] == program {
-			return atoi(h.t, f[0])
+	for _, p := range h.chain() {
+		if p.comm == program {
+			return atoi(h.t, p.pid)
 		}
 	}
 	h.t.Fatalf("no %s runs", program)
@@ -122,6 +151,56 @@ func (h *host) auditSession() {
 		if out, err := cmd.CombinedOutput(); err == nil {
 			t.Errorf("the user can read /proc/%d/%s: %q", pid, file, out)
 		}
+	}
+}
+
+// TestSpare: the listener keeps one pair of processes ready; it may die, and it
+// goes when the listener goes.
+func TestSpare(t *testing.T) {
+	needRoot(t)
+	h := newHost(t)
+	h.serve("imaps")
+	h.login()
+	spare := func() (pid int) {
+		t.Helper()
+		for range 100 {
+			for _, p := range h.below() {
+				if p.comm == "smaild" && h.waits(p.pid) {
+					return atoi(t, p.pid)
+				}
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Fatal("no spare waits")
+		return 0
+	}
+	first := spare()
+	syscall.Kill(first, syscall.SIGKILL)
+	for range 200 { // until its last thread has let go of the descriptors
+		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", first))
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", first))
+		if len(tasks) <= 1 && (len(status) == 0 || strings.Contains(string(status), "Z (zombie)")) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	h.login()
+	if spare() == first {
+		t.Error("the dead one still waits")
+	}
+
+	last := spare()
+	d := h.login()
+	syscall.Kill(atoi(t, h.listener()), syscall.SIGTERM)
+	for range 100 {
+		if syscall.Kill(last, 0) != nil || !h.waits(strconv.Itoa(last)) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	d.until("b NOOP", "b OK")
+	if pids := slices.DeleteFunc(h.below(), func(p process) bool { return !h.waits(p.pid) }); len(pids) > 0 {
+		t.Errorf("still waits without a listener: %v", pids)
 	}
 }
 

@@ -31,6 +31,7 @@ func init() { runtime.LockOSThread() }
 func main() {
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
 	idle := flag.Duration("idle", 0, "on a listening socket: end after this `duration` without a connection; 0 is never")
+	spare := flag.Bool("spare", false, "wait on descriptor 0 for a connection from the smaild that listens")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: smaild [-config FILE] [-idle DURATION] imaps|imap|pop3s|pop3|submissions|submission")
 		flag.PrintDefaults()
@@ -45,7 +46,7 @@ func main() {
 		os.Exit(2)
 	}
 	if err == nil {
-		err = run(*path, flag.Arg(0), conn, *idle)
+		err = run(*path, flag.Arg(0), conn, *idle, *spare)
 	}
 	if err != nil {
 		logline.Error("smaild ends", "reason", err.Error())
@@ -53,17 +54,16 @@ func main() {
 	}
 }
 
-func run(path, service string, conn int, idle time.Duration) error {
+func run(path, service string, conn int, idle time.Duration, spare bool) error {
 	syscall.Umask(0o077)
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(path)
-	if err != nil {
-		return err
+	if spare {
+		return monitor.Spare(path, service, conn)
 	}
-	m, err := monitor.New(cfg, path, service)
+	m, err := monitor.New(path, service)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,71 @@
+package monitor
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"syscall"
+
+	"smail/login"
+)
+
+// A stamp tells whether a file is what it was.
+type stamp struct {
+	path     string
+	dev, ino uint64
+	size     int64
+	changed  syscall.Timespec
+}
+
+func stampOf(path string) stamp {
+	var st syscall.Stat_t
+	syscall.Stat(path, &st) // a file that is not there has zeros
+	return stamp{path, st.Dev, st.Ino, st.Size, st.Ctim}
+}
+
+// Spare gets ready and waits on the stream socket fd for the one connection
+// that it serves: the listener starts a spare ahead of each, so that the client
+// does not wait for the start of two programs. Should it not have got ready, or
+// the configuration or a certificate have changed by then, it begins anew.
+func Spare(path, service string, fd int) error {
+	m, failed := New(path, service)
+	var c *connection
+	if failed == nil {
+		c, failed = m.prepare()
+	}
+	conn, _, err := login.ReceiveConn(fd, 1)
+	if failed == nil && err == nil && !m.stale() {
+		return c.serve(conn)
+	}
+	if c != nil {
+		c.endFront()
+	}
+	switch err {
+	case nil:
+		return anew(path, service, conn)
+	case io.EOF: // the listener has ended
+		return nil
+	}
+	return fmt.Errorf("connection from the listener: %w", err)
+}
+
+// stale says whether a file that this monitor comes from has changed.
+func (m *Monitor) stale() bool {
+	return slices.ContainsFunc(m.read, func(s stamp) bool { return stampOf(s.path) != s })
+}
+
+// anew executes this program again, for a connection.
+func anew(path, service string, conn int) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	for _, fd := range []int{0, 1} {
+		if err := syscall.Dup3(conn, fd, 0); err != nil {
+			return os.NewSyscallError("dup", err)
+		}
+	}
+	err = syscall.Exec(self, []string{"smaild", "-config", path, service}, os.Environ())
+	return fmt.Errorf("execute %s: %w", self, err)
+}
