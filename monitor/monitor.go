@@ -132,8 +132,13 @@ func (c *connection) serve(conn int) (err error) {
 	}
 }
 
+// endFront kills the front. One that may not be killed, for want of CAP_KILL,
+// ends when the client does.
 func (c *connection) endFront() {
-	syscall.Kill(c.front, syscall.SIGKILL)
+	if err := syscall.Kill(c.front, syscall.SIGKILL); err != nil {
+		logline.Error("smail-front not killed", "reason", err.Error())
+		return
+	}
 	syscall.Wait4(c.front, nil, 0, nil)
 }
 

@@ -1,11 +1,11 @@
 // Command smaild is the monitor: the one program of smail that runs as root.
 //
-//	smaild [-config FILE] [-idle DURATION] imaps|imap|pop3s|pop3|submissions|submission
+//	smaild [-config FILE] [-idle DURATION] [-spare] imaps|imap|pop3s|pop3|submissions|submission
 //
 // It serves the connection on descriptor 0 (inetd, nowait) or on the one that
 // systemd passed (Accept=yes). Where that is a listening socket, it accepts
-// connections and starts itself for each; with -idle it ends when there has been
-// none for so long, for systemd to start it again.
+// connections and starts itself for each, one ahead, with -spare; with -idle it
+// ends when there has been none for so long, for systemd to start it again.
 package main
 
 import (
@@ -33,7 +33,7 @@ func main() {
 	idle := flag.Duration("idle", 0, "on a listening socket: end after this `duration` without a connection; 0 is never")
 	spare := flag.Bool("spare", false, "wait on descriptor 0 for a connection from the smaild that listens")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: smaild [-config FILE] [-idle DURATION] imaps|imap|pop3s|pop3|submissions|submission")
+		fmt.Fprintln(os.Stderr, "usage: smaild [-config FILE] [-idle DURATION] [-spare] imaps|imap|pop3s|pop3|submissions|submission")
 		flag.PrintDefaults()
 	}
 	conn, err := inherited()

@@ -10,11 +10,11 @@ func (m *machine) served(by string) {
 	if out := m.run("ss", "-Hltnp", "sport = :993"); !strings.Contains(out, `"`+by+`"`) {
 		m.t.Fatalf("993 is not %s's: %s", by, out)
 	}
-	m.login("bob").ask("b SELECT INBOX", "* 2 EXISTS")
+	m.login("bob").ask("b SELECT INBOX", "* 3 EXISTS")
 	d := m.dial(995)
 	d.ask("USER bob", "+OK")
 	d.ask("PASS "+password, "+OK")
-	d.ask("STAT", "+OK 2 ")
+	d.ask("STAT", "+OK 3 ")
 	d = m.dial(465)
 	d.ask("EHLO client", "250 ")
 	d.auth("bob")

@@ -14,7 +14,7 @@ const password = "Secret-1"
 
 // buildDeb builds the package, and the same with a higher version and a
 // changed conffile.
-func buildDeb(t *testing.T) (deb, upgrade string) {
+func buildDeb(t testing.TB) (deb, upgrade string) {
 	t.Helper()
 	dir := t.TempDir()
 	command(t, "../../packaging/build-deb", dir)
@@ -202,12 +202,18 @@ func (m *machine) form() {
 // upgrade keeps sessions and what the administrator changed.
 func (m *machine) upgrade() {
 	live := m.login("alice")
+	sender := m.dial(465)
+	sender.ask("EHLO client", "250 ")
+	sender.auth("alice")
 	m.sh("echo 'relay_window 5m' >>/etc/smail/smail.conf; systemctl disable --now smail-pop3s.socket")
 	m.apt("install", "/root/upgrade.deb")
 	if got := m.run("dpkg-query", "-W", "-f", "${Version}", "smaild"); !strings.HasSuffix(got, "+next") {
 		m.t.Errorf("version %s", got)
 	}
 	live.ask("b NOOP", "b OK")
+	before := m.count("bob", "new")
+	sender.submit("alice@mail.example.org", "bob@mail.example.org", "over an upgrade")
+	m.eventually("the message sent over an upgrade", func() bool { return m.count("bob", "new") == before+1 })
 	m.login("alice")
 	if conf := m.run("cat", "/etc/smail/smail.conf"); !strings.Contains(conf, "relay_window 5m") || strings.Contains(conf, "changed by the package") {
 		m.t.Errorf("configuration:\n%s", conf)

@@ -26,7 +26,7 @@ const rootPackages = "systemd,systemd-sysv,dbus,iproute2,procps,postfix,openssl,
 
 // A machine is a booted root.
 type machine struct {
-	t      *testing.T
+	t      testing.TB
 	root   string
 	addr   string // its address, from outside
 	netns  string
@@ -36,7 +36,7 @@ type machine struct {
 
 // makeRoot writes a fresh root of a Debian release. SMAIL_SYSTEM_ROOTS keeps
 // a copy from run to run.
-func makeRoot(t *testing.T, release string) string {
+func makeRoot(t testing.TB, release string) string {
 	t.Helper()
 	root := filepath.Join(t.TempDir(), release)
 	if kept := os.Getenv("SMAIL_SYSTEM_ROOTS"); kept != "" {
@@ -51,7 +51,7 @@ func makeRoot(t *testing.T, release string) string {
 	return root
 }
 
-func debootstrap(t *testing.T, release, root string) {
+func debootstrap(t testing.TB, release, root string) {
 	t.Helper()
 	targets := command(t, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
 	mirror := ""
@@ -71,7 +71,7 @@ func debootstrap(t *testing.T, release, root string) {
 }
 
 // boot starts the root's systemd, reachable at 10.98.N.2 from 10.98.N.1.
-func boot(t *testing.T, root string, n int) *machine {
+func boot(t testing.TB, root string, n int) *machine {
 	t.Helper()
 	m := &machine{t: t, root: root, addr: fmt.Sprintf("10.98.%d.2", n), netns: fmt.Sprintf("smail%d-%d", os.Getpid(), n)}
 	outer, inner := fmt.Sprintf("sm%da%d", os.Getpid()%100000, n), "host0"
@@ -186,13 +186,13 @@ func (m *machine) copyIn(from, to string) {
 func (m *machine) sub(name string, step func()) bool {
 	outer := m.t
 	defer func() { m.t = outer }()
-	return outer.Run(name, func(t *testing.T) {
+	return outer.(*testing.T).Run(name, func(t *testing.T) {
 		m.t = t
 		step()
 	})
 }
 
-func command(t *testing.T, name string, args ...string) string {
+func command(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	var out, problem bytes.Buffer
 	c := exec.Command(name, args...)
