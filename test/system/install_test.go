@@ -191,6 +191,9 @@ func (m *machine) form() {
 	if units := m.run("systemctl", "list-units", "--no-legend", "smail-imaps@*.service"); !strings.Contains(units, "running") {
 		m.t.Errorf("units: %s", units)
 	}
+	if _, _, err := measure(4, m.logInAndOut); err != nil { // the last words of each session arrive
+		m.t.Error(err)
+	}
 	m.run("smailctl", "form", "resident")
 	each.ask("b NOOP", "b OK")
 	m.login("alice")
