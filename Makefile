@@ -2,6 +2,7 @@
 
 GO      ?= go
 PREFIX  ?= /usr
+SBINDIR ?= $(PREFIX)/sbin
 DESTDIR ?=
 OUT     ?= dist
 LIBEXEC  = $(DESTDIR)$(PREFIX)/libexec/smail
@@ -47,14 +48,14 @@ bench: build
 
 # Everything that a host needs; what is in /etc and there already stays.
 install: build
-	for p in smaild smailctl; do $(INSTALL) 0755 bin/$$p $(DESTDIR)$(PREFIX)/sbin/$$p; done
-	$(INSTALL) 0755 bin/smail-front $(LIBEXEC)/smail-front
-	for p in imap pop3 submit; do $(INSTALL) 0711 bin/smail-$$p $(LIBEXEC)/smail-$$p; done
+	for p in smaild smailctl; do $(INSTALL) 0755 bin/$$p $(DESTDIR)$(SBINDIR)/$$p; done
+	for p in front imap pop3 submit; do $(INSTALL) 0711 bin/smail-$$p $(LIBEXEC)/smail-$$p; done
 	install -d $(LIB)/systemd/system $(ETC)/smail
-	units/make $(LIB)/systemd/system
+	units/make $(LIB)/systemd/system $(SBINDIR)
 	$(INSTALL) 0644 packaging/sysusers.conf $(LIB)/sysusers.d/smail.conf
 	$(INSTALL) 0644 packaging/tmpfiles.conf $(LIB)/tmpfiles.d/smail.conf
 	test -e $(ETC)/smail/smail.conf || bin/smailctl config -example >$(ETC)/smail/smail.conf
+	test $(PREFIX) = /usr || grep -q ^libexec_dir $(ETC)/smail/smail.conf || echo libexec_dir $(PREFIX)/libexec/smail >>$(ETC)/smail/smail.conf
 	test -e $(ETC)/pam.d/smail || $(INSTALL) 0644 packaging/pam.d/smail.$(FAMILY) $(ETC)/pam.d/smail
 	$(INSTALL) 0644 packaging/firewalld/smail.xml $(LIB)/firewalld/services/smail.xml
 	$(INSTALL) 0644 packaging/completion/smailctl.bash $(SHARE)/bash-completion/completions/smailctl

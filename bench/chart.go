@@ -18,13 +18,13 @@ var headlines = []struct{ id, label string }{
 	{"open.10k.warm", "opening 10,000 messages again"},
 	{"fetch.10k.envelope.warm", "envelopes of 10,000 messages"},
 	{"fetch.10k.structure.warm", "structures of 10,000 messages"},
-	{"download.10k", "downloading 10,000 messages"},
+	{"download.10k.warm", "downloading 10,000 messages"},
 	{"search.body.warm", "searching 10,000 bodies"},
 	{"append.c8", "storing messages, eight at once"},
 	{"pop3.retr", "fetching by POP3"},
 	{"submit.cheap.c8", "sending, eight at once"},
 	{"mixed.ops", "mixed use, sixteen clients"},
-	{"idle.1", "another program's delivery told in IDLE"},
+	{"idle.1.p50", "another program's delivery told in IDLE"},
 	{"mem.200.private", "memory of an idle session"},
 }
 
@@ -75,7 +75,7 @@ func chart(reps []*report) string {
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", chartWidth, y)
 	fmt.Fprintf(&b, `<text x="12" y="22" font-size="15" font-weight="bold" fill="#1b1f24">Measured in one run: longer is better</text>`+"\n")
 	fmt.Fprintf(&b, `<text x="12" y="40" fill="#4a525a">%s, %s, %s cores, Linux %s, %s, %s</text>`+"\n", html.EscapeString(date(reps[0])),
-		html.EscapeString(m["cpu"]), html.EscapeString(m["cpus"]), html.EscapeString(m["kernel"]), html.EscapeString(m["os"]), html.EscapeString(m["go"]))
+		html.EscapeString(m["cpu"]), html.EscapeString(m["cpus"]), html.EscapeString(shortVersion(m["kernel"])), html.EscapeString(m["os"]), html.EscapeString(m["go"]))
 	x := 12
 	for i, r := range reps {
 		name := r.Name + " " + shortVersion(r.Version)

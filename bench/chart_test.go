@@ -13,7 +13,7 @@ func TestChart(t *testing.T) {
 	server := func(name string, logins, idle float64) *report {
 		r := &report{Name: name, Version: "1:2.3+x<y", Date: "2026-01-02T03:04:05Z", Machine: map[string]string{"cpu": "A&B"}}
 		r.row("login.cheap.seq", "cycles/s", "high").add(logins)
-		r.row("idle.1", "ms", "low").add(idle)
+		r.row("idle.1.p50", "ms", "low").add(idle)
 		return r
 	}
 	svg := chart([]*report{server("dovecot", 50, 400), server("smail", 100, 4)})

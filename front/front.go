@@ -1,7 +1,7 @@
 // Package front speaks with the client until it has logged in, and pumps bytes
 // from then on.
 //
-// It runs as user smail in a process of its own, can open no file, and holds
+// It runs as user smail in a process of its own, opens no file, and holds
 // nothing but its own connection's TLS state: not even the private key, with
 // which the monitor signs for it. All that it reads is hostile.
 package front

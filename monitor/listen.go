@@ -58,6 +58,27 @@ func (m *Monitor) Listen(listener int, idle time.Duration) error {
 	}
 }
 
+// turnAwayDelay bounds how often systemd starts a listener that cannot serve.
+const turnAwayDelay = 2 * time.Second
+
+// TurnAway closes the connections that wait on a listening socket, for a
+// listener that cannot serve them: systemd would start it again for them at
+// once, and without end.
+func TurnAway(listener int) {
+	time.Sleep(turnAwayDelay)
+	syscall.SetNonblock(listener, true)
+	for {
+		conn, _, err := syscall.Accept4(listener, syscall.SOCK_CLOEXEC)
+		if err == syscall.EINTR || err == syscall.ECONNABORTED {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		syscall.Close(conn)
+	}
+}
+
 type listening struct {
 	*Monitor
 	self     string // path of this program
@@ -73,6 +94,8 @@ func (l *listening) wait(idle time.Duration) int {
 	switch {
 	case len(l.children) > 0:
 		l.last = time.Now()
+		return int(reapInterval.Milliseconds())
+	case time.Since(l.last) < 2*reapInterval: // fronts end after their monitors
 		return int(reapInterval.Milliseconds())
 	case idle == 0:
 		return -1

@@ -89,10 +89,12 @@ func (m *Monitor) Serve(conn int) error {
 // prepare does what can be done before there is a client: it starts the front
 // and loads the keys.
 func (m *Monitor) prepare() (*connection, error) {
-	if err := m.noNewPrivileges(); err != nil {
-		return nil, err
-	}
 	c := &connection{Monitor: m}
+	if Services[m.Service] != "smail-submit" {
+		if err := noNewPrivileges(); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.startFront(); err != nil {
 		return nil, err
 	}
@@ -107,7 +109,18 @@ func (m *Monitor) prepare() (*connection, error) {
 func (c *connection) serve(conn int) (err error) {
 	if c.peer, err = peerAddr(conn); err != nil {
 		c.endFront()
+		if errors.Is(err, syscall.ENOTCONN) { // the client left at once
+			return nil
+		}
 		return fmt.Errorf("peer of the connection: %w", err)
+	}
+	// A session that hands mail to sendmail, which is setgid, must be able to gain
+	// rights. It is settled only now: a spare that begins anew could not take it back.
+	if Services[c.Service] == "smail-submit" && c.Config.Relay.Kind != "sendmail" {
+		if err := noNewPrivileges(); err != nil {
+			c.endFront()
+			return err
+		}
 	}
 	logline.Always("service", c.Service, "peer", c.peer.Addr().String())
 	c.deadline = time.Now().Add(c.Config.LoginTimeout)
@@ -135,6 +148,9 @@ func (c *connection) serve(conn int) (err error) {
 // endFront kills the front. One that may not be killed, for want of CAP_KILL,
 // ends when the client does.
 func (c *connection) endFront() {
+	if c.frontGone() {
+		return
+	}
 	if err := syscall.Kill(c.front, syscall.SIGKILL); err != nil {
 		logline.Error("smail-front not killed", "reason", err.Error())
 		return
@@ -143,13 +159,15 @@ func (c *connection) endFront() {
 }
 
 // noNewPrivileges keeps this thread, all that it starts and what it becomes from
-// gaining rights by executing a program; but a session that hands mail to
-// sendmail must be able to.
-func (m *Monitor) noNewPrivileges() error {
-	if Services[m.Service] == "smail-submit" && m.Config.Relay.Kind == "sendmail" {
-		return nil
-	}
+// gaining rights by executing a program.
+func noNewPrivileges() error {
 	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+}
+
+// frontGone says whether the front has ended.
+func (c *connection) frontGone() bool {
+	pid, err := syscall.Wait4(c.front, nil, syscall.WNOHANG, nil)
+	return pid == c.front || err == syscall.ECHILD
 }
 
 // A connection is one client's way to its login.

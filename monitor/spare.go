@@ -35,7 +35,7 @@ func Spare(path, service string, fd int) error {
 		c, failed = m.prepare()
 	}
 	conn, _, err := login.ReceiveConn(fd, 1)
-	if failed == nil && err == nil && !m.stale() {
+	if failed == nil && err == nil && !m.stale() && !c.frontGone() {
 		return c.serve(conn)
 	}
 	if c != nil {

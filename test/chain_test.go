@@ -154,56 +154,6 @@ func (h *host) auditSession() {
 	}
 }
 
-// TestSpare: the listener keeps one pair of processes ready; it may die, and it
-// goes when the listener goes.
-func TestSpare(t *testing.T) {
-	needRoot(t)
-	h := newHost(t)
-	h.serve("imaps")
-	h.login()
-	spare := func() (pid int) {
-		t.Helper()
-		for range 100 {
-			for _, p := range h.below() {
-				if p.comm == "smaild" && h.waits(p.pid) {
-					return atoi(t, p.pid)
-				}
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		t.Fatal("no spare waits")
-		return 0
-	}
-	first := spare()
-	syscall.Kill(first, syscall.SIGKILL)
-	for range 200 { // until its last thread has let go of the descriptors
-		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", first))
-		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", first))
-		if len(tasks) <= 1 && (len(status) == 0 || strings.Contains(string(status), "Z (zombie)")) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	h.login()
-	if spare() == first {
-		t.Error("the dead one still waits")
-	}
-
-	last := spare()
-	d := h.login()
-	syscall.Kill(atoi(t, h.listener()), syscall.SIGTERM)
-	for range 100 {
-		if syscall.Kill(last, 0) != nil || !h.waits(strconv.Itoa(last)) {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	d.until("b NOOP", "b OK")
-	if pids := slices.DeleteFunc(h.below(), func(p process) bool { return !h.waits(p.pid) }); len(pids) > 0 {
-		t.Errorf("still waits without a listener: %v", pids)
-	}
-}
-
 // TestHeldSession: with pam_session held root waits for the session's end, and
 // closes PAM's session then.
 func TestHeldSession(t *testing.T) {

@@ -133,6 +133,14 @@ func TestOtherClientFiles(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, records)
 		}
 	}
+	foreign := t.TempDir()
+	os.WriteFile(foreign+"/index.html", []byte("the site of the host"), 0o644)
+	if out, ok := smailctl(t, "hostname mail.example.org\n", "clientconfig", "-out", foreign); ok || readFile(t, foreign+"/index.html") != "the site of the host" {
+		t.Errorf("wrote over another's page: %s", out)
+	}
+	if out, ok := smailctl(t, "hostname mail.example.org\n", "clientconfig", "-out", dir); !ok {
+		t.Errorf("does not write over its own: %s", out)
+	}
 	out, _ := smailctl(t, "hostname mail.example.org\n", "clientconfig")
 	if !strings.Contains(out, "mail.example.org is not in login_domains") {
 		t.Errorf("does not warn of whole addresses: %s", out)

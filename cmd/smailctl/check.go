@@ -108,18 +108,15 @@ func checkPrograms(r *report, cfg *config.Config) {
 		r.ok("user", "%s, uid %d", cfg.FrontUser, a.uid)
 	}
 	for _, name := range []string{"smail-front", "smail-imap", "smail-pop3", "smail-submit"} {
-		path, mode := filepath.Join(cfg.LibexecDir, name), os.FileMode(0o711)
-		if name == "smail-front" {
-			mode = 0o755
-		}
+		path := filepath.Join(cfg.LibexecDir, name)
 		st, err := os.Stat(path)
 		switch {
 		case err != nil:
 			r.err("program", "%v", err)
 		case st.Mode()&0o111 != 0o111:
-			r.err("program", "%s is not executable by all; chmod %04o %s", path, mode, path)
-		case mode == 0o711 && st.Mode()&0o044 != 0:
-			r.warn("program", "%s is readable, so that a user can trace it; chmod %04o %s", path, mode, path)
+			r.err("program", "%s is not executable by all; chmod 0711 %s", path, path)
+		case st.Mode()&0o044 != 0:
+			r.warn("program", "%s is readable, so that others can trace it; chmod 0711 %s", path, path)
 		}
 		checkMode(r, "program", path)
 	}
@@ -186,7 +183,10 @@ func checkSockets(r *report) {
 		case ok && l.program == "":
 			r.warn("socket", "port %d (%s): only root can see who listens", s.port, s.name)
 			open++
-		case ok && l.ours():
+		case ok && inetds[l.program]:
+			r.ok("socket", "port %d (%s): %s listens; its line must start smaild", s.port, s.name, l)
+			open++
+		case ok && l.starts(s.name):
 			r.ok("socket", "port %d (%s): %s listens", s.port, s.name, l)
 			open++
 		case ok && s.tls:
@@ -241,11 +241,17 @@ func checkUser(r *report, cfg *config.Config, name string) {
 	before := r.errors
 	for _, dir := range []string{maildir, maildir + "/cur", maildir + "/new", maildir + "/tmp"} {
 		var st syscall.Stat_t
-		switch err := syscall.Lstat(dir, &st); {
+		look := syscall.Lstat
+		if dir == maildir {
+			look = syscall.Stat // it may be a link
+		}
+		switch err := look(dir, &st); {
 		case err != nil:
 			r.warn("account", "%s: %s: %v; a login makes it", name, dir, err)
+		case st.Mode&syscall.S_IFMT != syscall.S_IFDIR:
+			r.err("account", "%s: %s is not a folder", name, dir) // and no command that would follow a link
 		case int(st.Uid) != a.uid || st.Mode&0o700 != 0o700:
-			r.err("account", "%s: %s: owner %d, mode %04o; chown %s %s && chmod u+rwx %s", name, dir, st.Uid, st.Mode&0o7777, name, dir, dir)
+			r.err("account", "%s: %s: owner %d, mode %04o; its owner must be %s, its mode 0700", name, dir, st.Uid, st.Mode&0o7777, name)
 		case st.Mode&0o022 != 0:
 			r.warn("account", "%s: %s: others may write there; chmod go-w %s", name, dir, dir)
 		}

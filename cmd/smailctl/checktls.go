@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"os"
 	"strings"
@@ -17,6 +19,9 @@ import (
 // thirty days before the end.
 const renewDays = 14
 
+// maxRSABits is monitor's: a signature must fit into a login frame.
+const maxRSABits = 4096
+
 // checkCertificates reads each pair as smaild does for a connection.
 func checkCertificates(r *report, cfg *config.Config, now time.Time) {
 	if len(cfg.TLSCertificates) == 0 {
@@ -28,6 +33,10 @@ func checkCertificates(r *report, cfg *config.Config, now time.Time) {
 		pair, err := tls.LoadX509KeyPair(file, key)
 		if err != nil {
 			r.err("certificate", "%s with %s: %v", file, key, err)
+			continue
+		}
+		if k, ok := pair.PrivateKey.(*rsa.PrivateKey); ok && k.N.BitLen() > maxRSABits {
+			r.err("certificate", "%s is an RSA key of more than %d bits, which smaild does not take", key, maxRSABits)
 			continue
 		}
 		checkMode(r, "certificate", key)
@@ -69,37 +78,59 @@ func checkNames(r *report, cfg *config.Config) {
 	if !strings.Contains(cfg.Hostname, ".") {
 		r.warn("name", "hostname %s is not a full name; set hostname", cfg.Hostname)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
-	defer cancel()
-	if addrs, err := net.DefaultResolver.LookupHost(ctx, cfg.Hostname); err != nil {
+	if addrs, err := lookup(net.DefaultResolver.LookupHost, cfg.Hostname); err != nil {
 		r.warn("name", "%v: clients will not find this host", err)
 	} else {
 		r.ok("name", "%s is %s", cfg.Hostname, strings.Join(addrs, ", "))
 	}
 	for _, domain := range cfg.LoginDomains {
-		checkService(ctx, r, cfg, domain)
+		for _, service := range []string{"imaps", "pop3s", "submissions"} {
+			checkService(r, cfg, service, domain)
+		}
 	}
+}
+
+// lookup bounds a question to the DNS.
+func lookup[T any](ask func(context.Context, string) (T, error), name string) (T, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	return ask(ctx, name)
 }
 
 // checkService compares where the DNS sends a domain's clients with the names
 // that the certificates are for.
-func checkService(ctx context.Context, r *report, cfg *config.Config, domain string) {
-	_, records, err := net.DefaultResolver.LookupSRV(ctx, "imaps", "tcp", domain)
-	if err != nil {
-		r.ok("name", "%s has no _imaps._tcp record; clients guess, smailctl clientconfig prints the records", domain)
+func checkService(r *report, cfg *config.Config, service, domain string) {
+	records, err := lookup(func(ctx context.Context, domain string) ([]*net.SRV, error) {
+		_, records, err := net.DefaultResolver.LookupSRV(ctx, service, "tcp", domain)
+		return records, err
+	}, domain)
+	var problem *net.DNSError
+	if errors.As(err, &problem) && problem.IsNotFound {
+		r.ok("name", "_%s._tcp.%s is not there; clients guess, smailctl clientconfig prints the records", service, domain)
 		return
 	}
-	for _, record := range records {
-		target := strings.TrimSuffix(record.Target, ".")
-		found := false
-		for i := range cfg.TLSCertificates {
-			pair, err := tls.LoadX509KeyPair(cfg.TLSCertificates[i], cfg.TLSKeys[i])
-			found = found || err == nil && pair.Leaf.VerifyHostname(target) == nil
-		}
-		if !found {
-			r.warn("name", "%s sends clients to %s, which no certificate is for", domain, target)
-			continue
-		}
-		r.ok("name", "%s sends clients to %s:%d", domain, target, record.Port)
+	if err != nil {
+		r.warn("name", "_%s._tcp.%s: %v", service, domain, err)
 	}
+	for _, record := range records {
+		switch target := strings.TrimSuffix(record.Target, "."); {
+		case target == "":
+			r.warn("name", "_%s._tcp.%s says that there is no such service", service, domain)
+		case !certified(cfg, target):
+			r.warn("name", "_%s._tcp.%s sends clients to %s, which no certificate is for", service, domain, target)
+		default:
+			r.ok("name", "_%s._tcp.%s sends clients to %s:%d", service, domain, target, record.Port)
+		}
+	}
+}
+
+// certified says whether a certificate is for a name.
+func certified(cfg *config.Config, name string) bool {
+	for i := range cfg.TLSCertificates {
+		pair, err := tls.LoadX509KeyPair(cfg.TLSCertificates[i], cfg.TLSKeys[i])
+		if err == nil && pair.Leaf.VerifyHostname(name) == nil {
+			return true
+		}
+	}
+	return false
 }

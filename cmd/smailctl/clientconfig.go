@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
-	"crypto/tls"
+	"crypto/x509"
 	"embed"
+	"encoding/pem"
+	"errors"
 	"flag"
 	"fmt"
 	"html/template"
@@ -91,6 +93,9 @@ func clientConfig(args []string, out io.Writer) error {
 // complete takes from the configuration what was not given.
 func (c *clientSetup) complete(cfg *config.Config) {
 	c.Host, c.MaxMessage, c.Fingerprint = cfg.Hostname, sizeText(cfg.MaxMessageSize), selfSigned(cfg)
+	if !strings.Contains(c.Host, ".") {
+		fmt.Fprintf(os.Stderr, "smailctl: clients elsewhere cannot find a host named %s; set hostname\n", c.Host)
+	}
 	if c.Domains == nil {
 		c.Domains = cfg.LoginDomains
 	}
@@ -107,6 +112,11 @@ func (c *clientSetup) complete(cfg *config.Config) {
 }
 
 func writeClientFiles(dir string, setup clientSetup, out io.Writer) error {
+	// What others have written there stays.
+	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err == nil && !bytes.Contains(page, []byte(pageMark)) {
+		return fmt.Errorf("%s has a page that is not ours: give a folder of its own", dir)
+	}
 	for _, f := range clientFiles {
 		text, err := fill(f.template, setup)
 		if err != nil {
@@ -116,12 +126,32 @@ func writeClientFiles(dir string, setup clientSetup, out io.Writer) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, text, 0o644); err != nil {
+		if err := replaceFile(path, text); err != nil {
 			return err
 		}
 		fmt.Fprintln(out, path)
 	}
 	return nil
+}
+
+// pageMark tells a page that clientconfig has written.
+const pageMark = `<meta name="generator" content="smailctl clientconfig">`
+
+// replaceFile puts a new file in the place of an old one, and never writes
+// through a link that somebody else has put there.
+func replaceFile(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".smailctl-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
 }
 
 // fill executes a template; what is XML or HTML is escaped.
@@ -155,11 +185,20 @@ func selfSigned(cfg *config.Config) string {
 	if len(cfg.TLSCertificates) == 0 {
 		return ""
 	}
-	pair, err := tls.LoadX509KeyPair(cfg.TLSCertificates[0], cfg.TLSKeys[0])
-	if err != nil || !bytes.Equal(pair.Leaf.RawIssuer, pair.Leaf.RawSubject) {
+	text, err := os.ReadFile(cfg.TLSCertificates[0])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "smailctl: %v: the page will not say what users should know of it\n", err)
 		return ""
 	}
-	sum := sha256.Sum256(pair.Leaf.Raw)
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return ""
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil || !bytes.Equal(cert.RawIssuer, cert.RawSubject) {
+		return ""
+	}
+	sum := sha256.Sum256(cert.Raw)
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
 }
 

@@ -17,7 +17,7 @@ import (
 const dropIn = "smail-.socket.d/resident.conf"
 
 var (
-	packagedUnits = []string{"/usr/lib/systemd/system", "/lib/systemd/system"}
+	packagedUnits = []string{"/usr/lib/systemd/system", "/lib/systemd/system", "/usr/local/lib/systemd/system"}
 	hostUnits     = "/etc/systemd/system"
 )
 
@@ -35,8 +35,10 @@ func form(args []string, out io.Writer) error {
 	mask := filepath.Join(hostUnits, dropIn)
 	switch args[0] {
 	case "resident":
-		if err := os.Remove(mask); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+		if currentForm() == "per-connection" {
+			if err := os.Remove(mask); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
 		}
 		os.Remove(filepath.Dir(mask)) // stays if the host has drop-ins of its own
 	case "per-connection":
@@ -49,6 +51,9 @@ func form(args []string, out io.Writer) error {
 	default:
 		return fmt.Errorf("form is resident or per-connection, not %q", args[0])
 	}
+	if now := currentForm(); now != args[0] {
+		return fmt.Errorf("%s is not the package's: the form is still %s", mask, now)
+	}
 	return applyForm(out)
 }
 
@@ -57,20 +62,18 @@ func applyForm(out io.Writer) error {
 	if err := systemctl(out, "daemon-reload"); err != nil {
 		return err
 	}
+	var failed error // the other services change all the same
 	for _, s := range services {
 		socket := "smail-" + s.name + ".socket"
 		if exec.Command("systemctl", "--quiet", "is-active", socket).Run() != nil {
 			continue
 		}
 		// A listener must go first: its socket cannot change under it.
-		for _, step := range [][]string{{"stop", socket, "smail-" + s.name + "-listen.service"}, {"start", socket}} {
-			if err := systemctl(out, step...); err != nil {
-				return err
-			}
-		}
+		err := systemctl(out, "stop", socket, "smail-"+s.name+"-listen.service")
+		failed = errors.Join(failed, err, systemctl(out, "start", socket))
 	}
 	fmt.Fprintln(out, currentForm())
-	return nil
+	return failed
 }
 
 func systemctl(out io.Writer, args ...string) error {

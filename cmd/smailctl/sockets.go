@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,20 +15,23 @@ import (
 
 // services are those that smail can serve, with the ports that clients use.
 var services = []struct {
-	name, what string
-	port       int
-	tls        bool
+	name string
+	port int
+	tls  bool
 }{
-	{"imaps", "IMAP over TLS", 993, true},
-	{"pop3s", "POP3 over TLS", 995, true},
-	{"submissions", "submission over TLS", 465, true},
-	{"imap", "IMAP with STARTTLS", 143, false},
-	{"pop3", "POP3 with STLS", 110, false},
-	{"submission", "submission with STARTTLS", 587, false},
+	{"imaps", 993, true},
+	{"pop3s", 995, true},
+	{"submissions", 465, true},
+	{"imap", 143, false},
+	{"pop3", 110, false},
+	{"submission", 587, false},
 }
 
 // starters are the programs that listen for smail.
 var starters = map[string]bool{"systemd": true, "smaild": true, "inetd": true, "xinetd": true, "systemd-socket-": true}
+
+// inetds start whatever their configuration says.
+var inetds = map[string]bool{"inetd": true, "xinetd": true}
 
 // A listener is who holds a port.
 type listener struct {
@@ -42,7 +46,13 @@ func (l listener) String() string {
 	return fmt.Sprintf("%s (pid %d)", l.program, l.pid)
 }
 
-func (l listener) ours() bool { return starters[l.program] }
+// starts says whether who listens may start smail's service.
+func (l listener) starts(service string) bool {
+	if l.program == "systemd" { // for whom?
+		return exec.Command("systemctl", "--quiet", "is-active", "smail-"+service+".socket").Run() == nil
+	}
+	return starters[l.program]
+}
 
 // sockets prints who listens. With a service it fails where its port is held
 // by anything but what starts smail: installation scripts ask so.
@@ -70,7 +80,7 @@ func sockets(args []string, out io.Writer) error {
 		if s.name != args[0] {
 			continue
 		}
-		if l, ok := held[s.port]; ok && !l.ours() {
+		if l, ok := held[s.port]; ok && (!l.starts(s.name) || inetds[l.program]) {
 			return fmt.Errorf("port %d (%s) is held by %s", s.port, s.name, l)
 		}
 		return nil

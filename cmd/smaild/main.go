@@ -63,17 +63,21 @@ func run(path, service string, conn int, idle time.Duration, spare bool) error {
 	if spare {
 		return monitor.Spare(path, service, conn)
 	}
+	listening, _ := syscall.GetsockoptInt(conn, syscall.SOL_SOCKET, unix.SO_ACCEPTCONN)
 	m, err := monitor.New(path, service)
-	if err != nil {
-		return err
+	if err == nil && listening == 0 {
+		return m.Serve(conn)
 	}
-	if listening, _ := syscall.GetsockoptInt(conn, syscall.SOL_SOCKET, unix.SO_ACCEPTCONN); listening == 1 {
+	if err == nil {
 		if os.Getuid() != 0 {
 			logline.Warn("not root: only the user of this smaild can log in", "uid", fmt.Sprint(os.Getuid()))
 		}
-		return m.Listen(conn, idle)
+		err = m.Listen(conn, idle)
 	}
-	return m.Serve(conn)
+	if err != nil && listening == 1 {
+		monitor.TurnAway(conn)
+	}
+	return err
 }
 
 // inherited finds the socket that smaild was started with. Everything else

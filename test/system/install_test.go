@@ -4,10 +4,12 @@ package system
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const password = "Secret-1"
@@ -43,7 +45,7 @@ func TestDebian(t *testing.T) {
 				do   func()
 			}{
 				{"install", m.install}, {"accounts", m.accounts}, {"check", m.check}, {"read", m.read}, {"send", m.send},
-				{"relay by recent login", m.relay}, {"certificate renewal", m.renew}, {"listener ends when idle", m.idle},
+				{"relay by recent login", m.relay}, {"certificate renewal", m.renew}, {"listener ends when idle", m.idle}, {"broken configuration", m.broken},
 				{"form", m.form}, {"upgrade", m.upgrade}, {"remove", m.remove}, {"purge", m.purge}, {"held port", m.heldPort},
 				{"inetd", m.inetd}, {"xinetd", m.xinetd},
 			}
@@ -134,6 +136,9 @@ func (m *machine) send() {
 	d.auth("alice")
 	d.submit("alice@mail.example.org", "bob@mail.example.org", "by AUTH")
 	m.eventually("bob's message", func() bool { return m.count("bob", "new") == 1 })
+	command(m.t, "swaks", "--server", m.addr, "--port", "465", "--tls-on-connect", "--auth", "PLAIN", "--auth-user", "alice", "--auth-password", password,
+		"--from", "alice@mail.example.org", "--to", "alice@mail.example.org", "--silent", "2")
+	m.eventually("alice's message", func() bool { return m.count("alice", "new") == 1 })
 }
 
 // relay sends without AUTH, as the user who has just read mail and no other.
@@ -177,6 +182,32 @@ func (m *machine) idle() {
 	})
 	m.login("alice")
 	m.sh("rm -r " + dir + "; systemctl daemon-reload")
+}
+
+// broken looks that a listener that cannot start neither spins nor stays dead:
+// systemd starts it for the connections that wait, and they are turned away.
+func (m *machine) broken() {
+	m.sh("cp /etc/smail/smail.conf /root/conf; echo nonsense >>/etc/smail/smail.conf; systemctl stop smail-imaps-listen.service")
+	starts := func() int {
+		return strings.Count(m.sh("journalctl -q -o cat --no-pager"), "unknown directive")
+	}
+	for range 3 {
+		conn, err := net.DialTimeout("tcp", m.addr+":993", 10*time.Second)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if n, err := conn.Read(make([]byte, 1)); n > 0 || err == nil {
+			m.t.Error("served all the same")
+		}
+		conn.Close()
+	}
+	time.Sleep(3 * time.Second)
+	if n := starts(); n < 1 || n > 4 {
+		m.t.Errorf("started %d times for three connections", n)
+	}
+	m.sh("mv /root/conf /etc/smail/smail.conf")
+	m.login("alice").ask("b LOGOUT", "b OK")
 }
 
 // form goes over to a unit for each connection, and back, over a session.
@@ -255,7 +286,7 @@ func (m *machine) remove() {
 	}
 	m.apt("install", "/root/smail.deb")
 	m.login("alice").ask("b LOGOUT", "b OK")
-	m.login("alice").ask("b STATUS INBOX (MESSAGES)", "* STATUS \"INBOX\" (MESSAGES 1)")
+	m.login("alice").ask("b STATUS INBOX (MESSAGES)", "* STATUS \"INBOX\" (MESSAGES 2)")
 }
 
 // purge leaves no file, unit, group or user, and all mail.
@@ -293,6 +324,10 @@ func (m *machine) heldPort() {
 	m.login("alice").ask("b LOGOUT", "b OK")
 	m.sh("test $(stat -c %a /etc/smail/tls/key.pem) = 600")
 	m.run("systemctl", "stop", "other.service")
+	m.apt("install", "/root/upgrade.deb")
+	if out, err := m.try("systemctl", "is-active", "smail-pop3s.socket"); err == nil {
+		m.t.Errorf("an upgrade took the port while it was free: %s", out)
+	}
 	m.run("systemctl", "enable", "--now", "smail-pop3s.socket")
 	m.dial(995).ask("QUIT", "+OK")
 }

@@ -13,7 +13,7 @@ import (
 var rpmModes = map[string]string{
 	"/usr/sbin/smaild":                "755 root:root",
 	"/usr/sbin/smailctl":              "755 root:root",
-	"/usr/libexec/smail/smail-front":  "755 root:root",
+	"/usr/libexec/smail/smail-front":  "711 root:root",
 	"/usr/libexec/smail/smail-imap":   "711 root:root",
 	"/usr/libexec/smail/smail-pop3":   "711 root:root",
 	"/usr/libexec/smail/smail-submit": "711 root:root",
