@@ -86,6 +86,8 @@ type listening struct {
 	children map[int]netip.Addr
 	perAddr  map[netip.Addr]int
 	last     time.Time // when there was a connection
+	logged   time.Time // when one was turned away and that was logged
+	unlogged int       // how many were since, without a line
 }
 
 // wait returns for how many milliseconds to wait for a connection: -1 is
@@ -118,8 +120,7 @@ func (l *listening) start(conn int) {
 	}
 	addr := peer.Addr()
 	if len(l.children) >= l.Config.MaxConnections || l.perAddr[addr] >= l.Config.MaxConnectionsPerAddress {
-		logline.Warn("too many connections", "service", l.Service, "peer", addr.String(),
-			"in_all", fmt.Sprint(len(l.children)), "from_address", fmt.Sprint(l.perAddr[addr]))
+		l.turnedAway(addr)
 		return
 	}
 	pid, err := l.handOver(conn)
@@ -132,6 +133,21 @@ func (l *listening) start(conn int) {
 	if err := l.startSpare(); err != nil { // then the next connection tries again
 		logline.Error("start smaild", "reason", err.Error())
 	}
+}
+
+// refusalInterval bounds the log: a flood must not drown what else is in it.
+const refusalInterval = time.Second
+
+// turnedAway logs a connection beyond the limits, and how many more there were
+// since the last that was logged.
+func (l *listening) turnedAway(addr netip.Addr) {
+	if time.Since(l.logged) < refusalInterval {
+		l.unlogged++
+		return
+	}
+	logline.Warn("too many connections", "service", l.Service, "peer", addr.String(), "in_all", fmt.Sprint(len(l.children)),
+		"from_address", fmt.Sprint(l.perAddr[addr]), "not_logged", fmt.Sprint(l.unlogged))
+	l.logged, l.unlogged = time.Now(), 0
 }
 
 // handOver sends a connection to the spare, or to a new one if that has died.

@@ -395,6 +395,16 @@ func TestConnectionLimits(t *testing.T) {
 				t.Error("a third connection was served")
 			}
 			h.waitLog("too many connections", "peer=127.0.0.1")
+			for range 30 { // a flood does not drown the log
+				if more, err := net.Dial("tcp", h.addr["imaps"]); err == nil {
+					more.SetDeadline(time.Now().Add(20 * time.Second))
+					more.Read(make([]byte, 1))
+					more.Close()
+				}
+			}
+			if n := strings.Count(h.log.String(), "too many connections"); n > 5 {
+				t.Errorf("%d lines for 31 connections", n)
+			}
 			first.until("b NOOP", "b OK") // and the others go on
 			second.until("b NOOP", "b OK")
 			second.until("c LOGOUT", "c OK")

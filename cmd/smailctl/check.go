@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -211,8 +212,11 @@ type account struct {
 // getpwnam asks the host's own account databases, whichever they are.
 func getpwnam(name string) (account, error) {
 	text, err := exec.Command("getent", "passwd", "--", name).Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return account{}, err
+	}
 	f := strings.Split(strings.TrimSpace(string(text)), ":")
-	if err != nil || len(f) != 7 {
+	if err != nil || len(f) != 7 || f[0] != name {
 		return account{}, fmt.Errorf("no such account")
 	}
 	uid, err := strconv.Atoi(f[2])
@@ -221,6 +225,9 @@ func getpwnam(name string) (account, error) {
 
 // checkUser looks at what a login of this account would meet.
 func checkUser(r *report, cfg *config.Config, name string) {
+	if local, domain, ok := strings.Cut(name, "@"); ok && slices.Contains(cfg.LoginDomains, domain) {
+		name = local
+	}
 	a, err := getpwnam(name)
 	if err != nil {
 		r.err("account", "%s: %v", name, err)
@@ -230,6 +237,10 @@ func checkUser(r *report, cfg *config.Config, name string) {
 		r.err("account", "%s: uid %d is not from min_uid %d to max_uid %d", name, a.uid, cfg.MinUID, cfg.MaxUID)
 	}
 	maildir := cfg.MaildirOf(name, a.home)
+	if _, err := os.Stat(maildir); errors.Is(err, os.ErrPermission) {
+		r.warn("account", "%v: only root can look", err)
+		return
+	}
 	if !slices.ContainsFunc([]string{maildir, filepath.Dir(maildir)}, isDir) {
 		r.err("account", "%s: neither %s nor its parent folder is there", name, maildir)
 		return

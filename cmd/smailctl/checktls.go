@@ -31,6 +31,11 @@ func checkCertificates(r *report, cfg *config.Config, now time.Time) {
 	for i, file := range cfg.TLSCertificates {
 		key := cfg.TLSKeys[i]
 		pair, err := tls.LoadX509KeyPair(file, key)
+		if errors.Is(err, os.ErrPermission) && os.Getuid() != 0 {
+			r.warn("certificate", "%v: only root can look", err)
+			covered = true
+			continue
+		}
 		if err != nil {
 			r.err("certificate", "%s with %s: %v", file, key, err)
 			continue
