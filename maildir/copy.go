@@ -62,7 +62,11 @@ func (f *Folder) transfer(msgs []*Message, dest *Folder,
 	}
 	dest.stamps[0].settled, f.stamps[0].settled = false, false
 	for i, m := range msgs {
-		name := joinName(recs[i].key, m.Flags, "")
+		flags, err := f.translate(m.Flags, dest)
+		if err != nil {
+			return from, to, done, err
+		}
+		name := joinName(recs[i].key, flags, "")
 		switch err := put(m, dest, name); err {
 		case nil:
 			from, to, done = append(from, m.UID), append(to, recs[i].uid), append(done, name)

@@ -22,6 +22,8 @@ type Folder struct {
 	lock     *dotlock
 	locked   int // how often; locks nest
 
+	keywords []string // by number, as last read
+
 	list   []*Message // ascending UIDs, as told to the client
 	byKey  map[string]*Message
 	round  uint32 // of scanning

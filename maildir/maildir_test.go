@@ -211,7 +211,7 @@ func TestFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := files(t, s, "cur")
-	want(t, "names", strings.Join(names, " "), "a:2,PRTabZ,extra b:2,RT")
+	want(t, "names", strings.Join(names, " "), "a:2,PRTZab,extra b:2,RT")
 	// go-maildir reads the same flags.
 	msg, err := gomaildir.Dir(s.root).MessageByKey("b")
 	if err != nil {

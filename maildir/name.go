@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Flags are the message flags that a file name holds, RFC 3501's system flags
-// and Maildir's own "passed".
-type Flags uint8
+// Flags are the message flags that a file name holds: RFC 3501's system flags,
+// Maildir's own "passed", and behind them the folder's keywords.
+type Flags uint32
 
 const (
 	Draft   Flags = 1 << iota // D
@@ -20,6 +20,8 @@ const (
 	Replied                   // R: \Answered
 	Seen                      // S
 	Trashed                   // T: \Deleted
+
+	firstKeyword // a; up to z
 )
 
 // flagLetters in the order of their bits, which is the order of ASCII.
@@ -34,8 +36,8 @@ func splitName(name string) (key, info string) {
 	return key, info
 }
 
-// parseInfo reads the flags of an info. What we do not know (keywords, other
-// letters, what follows a second comma) comes back as rest, to be kept.
+// parseInfo reads the flags of an info. What we do not know (other letters, what
+// follows a second comma) comes back as rest, to be kept.
 func parseInfo(info string) (flags Flags, rest string) {
 	letters, found := strings.CutPrefix(info, "2,")
 	if !found {
@@ -44,10 +46,13 @@ func parseInfo(info string) (flags Flags, rest string) {
 	letters, extra, more := strings.Cut(letters, ",")
 	var unknown []byte
 	for i := 0; i < len(letters); i++ {
-		if bit := strings.IndexByte(flagLetters, letters[i]); bit >= 0 {
+		c := letters[i]
+		if bit := strings.IndexByte(flagLetters, c); bit >= 0 {
 			flags |= 1 << bit
+		} else if c >= 'a' && c <= 'z' {
+			flags |= keyword(int(c - 'a'))
 		} else {
-			unknown = append(unknown, letters[i])
+			unknown = append(unknown, c)
 		}
 	}
 	rest = string(unknown)
@@ -66,7 +71,17 @@ func joinName(key string, flags Flags, rest string) string {
 			b = append(b, flagLetters[i])
 		}
 	}
-	return string(append(b, rest...))
+	unknown, extra, more := strings.Cut(rest, ",")
+	b = append(b, unknown...)
+	for n := range MaxKeywords {
+		if flags&keyword(n) != 0 {
+			b = append(b, 'a'+byte(n))
+		}
+	}
+	if more {
+		b = append(append(b, ','), extra...)
+	}
+	return string(b)
 }
 
 // sizeField reads ",S=123" or ",W=123" of a key; false if it is not there.

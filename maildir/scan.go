@@ -100,6 +100,7 @@ func granularity(mtime int64) time.Duration {
 // false means that there is something to do under it.
 func (f *Folder) scan() (done bool, err error) {
 	f.round++
+	f.readKeywords() // without them mail is read all the same, with keywords named unknown-n
 	start := time.Now()
 	var unknown []*Message
 	for i, fd := range []int{f.new, f.cur} { // a message moves from new to cur, never back

@@ -44,7 +44,11 @@ func (s *session) append(bool) error {
 	if !s.d.CRLF() {
 		return s.d.Err()
 	}
-	uid, err := d.Commit(bitsOf(flags), date)
+	keywords, err := folder.AddKeywords(keywordsOf(flags))
+	if err != nil && err != maildir.ErrKeywords { // what there is no room for is left out
+		return err
+	}
+	uid, err := d.Commit(bitsOf(flags)|keywords, date)
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func (s *session) fetchOne(i int, items *imap.FetchItems) error {
 		item("UID").Num(m.UID)
 	}
 	if items.Flags || m.Changed {
-		item("FLAGS").Flags(flagsOf(m))
+		item("FLAGS").Flags(s.box.flagsOf(m))
 		m.Changed = false
 	}
 	if items.InternalDate {

@@ -1,6 +1,9 @@
 package imapd
 
 import (
+	"slices"
+	"strings"
+
 	goimap "github.com/emersion/go-imap/v2"
 
 	"smail/imap"
@@ -13,6 +16,7 @@ type mailbox struct {
 	readOnly bool
 	exists   int // messages that the client was told of
 	recent   int
+	keywords int // how many the client was told of
 }
 
 var systemFlags = []goimap.Flag{goimap.FlagAnswered, goimap.FlagFlagged, goimap.FlagDeleted, goimap.FlagSeen, goimap.FlagDraft}
@@ -24,14 +28,17 @@ var flagBits = map[goimap.Flag]maildir.Flags{
 }
 
 // allBits are the flags that a client can set.
-const allBits = maildir.Replied | maildir.Flagged | maildir.Trashed | maildir.Seen | maildir.Draft
+const allBits = maildir.Replied | maildir.Flagged | maildir.Trashed | maildir.Seen | maildir.Draft | maildir.AllKeywords
 
-func flagsOf(m *maildir.Message) []goimap.Flag {
+func (b *mailbox) flagsOf(m *maildir.Message) []goimap.Flag {
 	fs := make([]goimap.Flag, 0, 6)
 	for _, f := range systemFlags {
 		if m.Flags&flagBits[f] != 0 {
 			fs = append(fs, f)
 		}
+	}
+	for _, name := range b.KeywordsOf(m.Flags) {
+		fs = append(fs, goimap.Flag(name))
 	}
 	if m.Recent {
 		fs = append(fs, `\Recent`)
@@ -39,8 +46,44 @@ func flagsOf(m *maildir.Message) []goimap.Flag {
 	return fs
 }
 
-// bitsOf returns the store's flags for a client's; keywords are not kept yet,
-// as PERMANENTFLAGS says.
+// keywordsOf returns those of a client's flags that are keywords.
+func keywordsOf(fs []goimap.Flag) (names []string) {
+	for _, f := range fs {
+		if !strings.HasPrefix(string(f), `\`) {
+			names = append(names, string(f))
+		}
+	}
+	return names
+}
+
+// tellKeywords sends FLAGS and PERMANENTFLAGS where the client has not been
+// told of all keywords: RFC 3501 section 7.2.6.
+func (s *session) tellKeywords() {
+	b := s.box
+	names := b.Keywords()
+	if len(names) == b.keywords {
+		return
+	}
+	b.keywords = len(names)
+	s.tellFlagList()
+}
+
+func (s *session) tellFlagList() {
+	flags := slices.Clone(systemFlags)
+	for _, name := range s.box.Keywords() {
+		flags = append(flags, goimap.Flag(name))
+	}
+	s.w.Raw("* FLAGS ").Flags(flags).CRLF()
+	switch {
+	case s.box.readOnly:
+		flags = nil
+	case len(s.box.Keywords()) < maildir.MaxKeywords:
+		flags = append(flags, goimap.FlagWildcard)
+	}
+	s.w.Raw("* OK [PERMANENTFLAGS ").Flags(flags).Raw("] Flags that last").CRLF()
+}
+
+// bitsOf returns the store's system flags for a client's.
 func bitsOf(fs []goimap.Flag) (bits maildir.Flags) {
 	for _, f := range fs {
 		for known, bit := range flagBits {
@@ -71,6 +114,7 @@ func (s *session) update(expunge bool) error {
 			b.exists--
 		}
 	}
+	s.tellKeywords()
 	recent := 0
 	list := b.Messages()
 	for i, m := range list {
@@ -100,7 +144,7 @@ func (s *session) tellFlags(i int, m *maildir.Message, uid bool) {
 	if uid {
 		s.w.Raw("UID ").Num(m.UID).Raw(" ")
 	}
-	s.w.Raw("FLAGS ").Flags(flagsOf(m)).Raw(")").CRLF()
+	s.w.Raw("FLAGS ").Flags(s.box.flagsOf(m)).Raw(")").CRLF()
 	m.Changed = false
 }
 

@@ -88,10 +88,11 @@ func (q *query) eval(k *imap.SearchKey, i int, m *maildir.Message) (bool, error)
 		return (m.Flags&f.bit != 0) == f.set, nil
 	}
 	switch k.Name {
-	case "ALL", "UNKEYWORD":
+	case "ALL":
 		return true, nil
-	case "KEYWORD":
-		return false, nil
+	case "KEYWORD", "UNKEYWORD":
+		set := m.Flags&q.s.box.FindKeywords([]string{k.Text}) != 0
+		return set == (k.Name == "KEYWORD"), nil
 	case "RECENT":
 		return m.Recent, nil
 	case "NEW":

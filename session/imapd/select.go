@@ -52,12 +52,8 @@ func (s *session) describe() {
 		m.Changed = false
 	}
 	b.exists = len(list)
-	permanent := systemFlags
-	if b.readOnly {
-		permanent = nil
-	}
-	s.w.Raw("* FLAGS ").Flags(systemFlags).CRLF()
-	s.w.Raw("* OK [PERMANENTFLAGS ").Flags(permanent).Raw("] Flags that last").CRLF()
+	b.keywords = len(b.Keywords())
+	s.tellFlagList()
 	s.w.Raw("* ").Num(uint32(b.exists)).Raw(" EXISTS").CRLF()
 	s.w.Raw("* ").Num(uint32(b.recent)).Raw(" RECENT").CRLF()
 	if firstUnseen > 0 {

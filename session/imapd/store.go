@@ -17,7 +17,7 @@ func (s *session) store(uid bool) error {
 	if err != nil {
 		return err
 	}
-	how, silent, bits, err := s.storeArgs()
+	how, silent, fs, err := s.storeArgs()
 	if err != nil {
 		return err
 	}
@@ -25,6 +25,10 @@ func (s *session) store(uid bool) error {
 		return err
 	}
 	indexes, gone, err := s.box.pick(set, uid)
+	if err != nil {
+		return err
+	}
+	bits, err := s.storeBits(how, fs)
 	if err != nil {
 		return err
 	}
@@ -55,10 +59,23 @@ func (s *session) store(uid bool) error {
 	return s.finish(uid, "", "STORE done")
 }
 
+// storeBits returns the store's flags, with keywords made that are to be set.
+func (s *session) storeBits(how byte, fs []goimap.Flag) (maildir.Flags, error) {
+	if how == '-' {
+		return bitsOf(fs) | s.box.FindKeywords(keywordsOf(fs)), nil
+	}
+	keywords, err := s.box.AddKeywords(keywordsOf(fs))
+	if err == maildir.ErrKeywords {
+		err = imap.No(goimap.ResponseCodeLimit, "A mailbox has at most %d keywords", maildir.MaxKeywords)
+	}
+	s.tellKeywords()
+	return bitsOf(fs) | keywords, err
+}
+
 // storeArgs takes [+-]FLAGS[.SILENT] and the flags, in a list or bare.
-func (s *session) storeArgs() (how byte, silent bool, bits maildir.Flags, err error) {
+func (s *session) storeArgs() (how byte, silent bool, fs []goimap.Flag, err error) {
 	if !s.d.SP() {
-		return 0, false, 0, s.d.Err()
+		return 0, false, nil, s.d.Err()
 	}
 	switch {
 	case s.d.Try('+'):
@@ -68,21 +85,20 @@ func (s *session) storeArgs() (how byte, silent bool, bits maildir.Flags, err er
 	}
 	var item string
 	if !s.d.Keyword(&item) || !s.d.SP() {
-		return 0, false, 0, s.d.Err()
+		return 0, false, nil, s.d.Err()
 	}
 	if item, silent = strings.CutSuffix(item, ".SILENT"); item != "FLAGS" {
-		return 0, false, 0, imap.Bad("Unknown STORE item")
+		return 0, false, nil, imap.Bad("Unknown STORE item")
 	}
-	var fs []goimap.Flag
 	if s.d.Next('(') {
 		if !s.d.Flags(&fs) {
-			return 0, false, 0, s.d.Err()
+			return 0, false, nil, s.d.Err()
 		}
 	} else {
 		for {
 			var f goimap.Flag
 			if !s.d.Flag(&f) {
-				return 0, false, 0, s.d.Err()
+				return 0, false, nil, s.d.Err()
 			}
 			fs = append(fs, f)
 			if !s.d.Try(' ') {
@@ -91,7 +107,7 @@ func (s *session) storeArgs() (how byte, silent bool, bits maildir.Flags, err er
 		}
 	}
 	if !s.d.CRLF() {
-		return 0, false, 0, s.d.Err()
+		return 0, false, nil, s.d.Err()
 	}
-	return how, silent, bitsOf(fs), nil
+	return how, silent, fs, nil
 }
