@@ -21,9 +21,11 @@ type Setup struct {
 }
 
 const (
-	MaxSetup  = 1 << 20 // bytes
-	maxChains = 255     // Request.Cert is a byte
-	maxCert   = 64 << 10
+	// MaxChains is what the byte Request.Cert can number.
+	MaxChains = 255
+
+	MaxSetup = 1 << 20 // bytes
+	maxCert  = 64 << 10
 )
 
 var errSetup = errors.New("login: malformed setup")

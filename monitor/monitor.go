@@ -64,6 +64,9 @@ func New(path, service string) (*Monitor, error) {
 	if len(cfg.TLSCertificates) == 0 {
 		return nil, fmt.Errorf("%s: no tls_certificate: smail serves nothing without TLS", path)
 	}
+	if len(cfg.TLSCertificates) > login.MaxChains {
+		return nil, fmt.Errorf("%s: more than %d certificates", path, login.MaxChains)
+	}
 	for _, program := range []string{"smail-front", Services[service]} {
 		if err := executable(cfg.LibexecDir + "/" + program); err != nil {
 			return nil, err

@@ -1,0 +1,106 @@
+package test
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestConnectionLimits: one address has no more than its share, and gets it
+// back when a connection ends.
+func TestConnectionLimits(t *testing.T) {
+	for _, setting := range []string{"max_connections", "max_connections_per_address"} {
+		t.Run(setting, func(t *testing.T) {
+			h := newHost(t, setting, "2")
+			h.serve("imaps")
+			first, second := h.login(), h.dial("imaps")
+			conn, err := net.Dial("tcp", h.addr["imaps"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			if n, err := conn.Read(make([]byte, 1)); err == nil || n > 0 {
+				t.Error("a third connection was served")
+			}
+			h.waitLog("too many connections", "peer=127.0.0.1")
+			for range 30 { // a flood does not drown the log
+				if more, err := net.Dial("tcp", h.addr["imaps"]); err == nil {
+					more.SetDeadline(time.Now().Add(20 * time.Second))
+					more.Read(make([]byte, 1))
+					more.Close()
+				}
+			}
+			if n := strings.Count(h.log.String(), "too many connections"); n > 5 {
+				t.Errorf("%d lines for 31 connections", n)
+			}
+			first.until("b NOOP", "b OK") // and the others go on
+			second.until("b NOOP", "b OK")
+			second.until("c LOGOUT", "c OK")
+			second.closed()
+			time.Sleep(200 * time.Millisecond) // for the process to end
+			h.dial("imaps")
+		})
+	}
+}
+
+// TestSessionsPerUser are limited too.
+func TestSessionsPerUser(t *testing.T) {
+	h := newHost(t, "max_sessions_per_user", "1")
+	h.serve("imaps")
+	h.login()
+	d := h.dial("imaps")
+	d.expect("a LOGIN "+h.alice.Username+" "+quote(h.password), "a NO [UNAVAILABLE]")
+	h.waitLog("login unavailable", "too many sessions")
+}
+
+// TestSubmissionDialogues are what clients may do between messages.
+func TestSubmissionDialogues(t *testing.T) {
+	h := newHost(t)
+	h.serve("submissions")
+	d := h.smtpLogin()
+	envelope := func() {
+		t.Helper()
+		d.expect("MAIL FROM:<"+h.alice.Username+"@localhost>", "250")
+		d.expect("RCPT TO:<b@example.net>", "250")
+	}
+	envelope() // given up after a chunk
+	d.send("BDAT 6\r\nA: b\r\n")
+	d.line()
+	d.expect("RSET", "250")
+	envelope() // in chunks, with a line's end split between two
+	for _, chunk := range []string{"BDAT 12\r\nSubject: c\r\n", "BDAT 8\r\n\r\nsplit\r", "BDAT 4 LAST\r\n\nx\r\n"} {
+		d.send(chunk)
+		if got := d.line(); !strings.HasPrefix(got, "250") {
+			t.Fatalf("%q: got %q", chunk, got)
+		}
+	}
+	envelope() // a command behind the message that comes in two pieces
+	d.expect("DATA", "354")
+	d.send("Subject: one\r\n\r\nx\r\n.\r\nNOOP\r")
+	time.Sleep(200 * time.Millisecond)
+	d.send("\n")
+	d.line()
+	d.line()
+	envelope() // a text without a header
+	d.expect("DATA", "354")
+	if got := d.expect("Hello there\r\nBcc: is part of the text\r\n.", "250"); got == "" {
+		t.Error("not sent")
+	}
+	var all strings.Builder
+	for _, m := range h.outbox() {
+		all.WriteString(m)
+	}
+	for _, want := range []string{"\n\nsplit\nx\n", "Subject: one\n", "\n\nHello there\nBcc: is part of the text\n"} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("no %q in what was sent:\n%s", want, all.String())
+		}
+	}
+	envelope() // a chunk whose size makes no sense
+	d.send("BDAT 999999999999 LAST\r\nNOOP\r\n")
+	d.line()
+	if !d.closed() {
+		t.Error("the bytes of a chunk may be taken for commands")
+	}
+}
