@@ -7,7 +7,7 @@ import (
 )
 
 // A Setup is what the monitor tells a front on FDSetup, together with the
-// client's connection. The front can open no file, so that all it needs is here.
+// client's connection. The front opens no file, so that all it needs is here.
 type Setup struct {
 	Service        string     // imaps, imap, pop3s, pop3, submissions, submission
 	Hostname       string     // for greetings
