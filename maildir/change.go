@@ -7,64 +7,98 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetFlags gives each message the flags that change returns for its old ones,
-// by renaming its file. Messages that are gone are left out.
-func (f *Folder) SetFlags(msgs []*Message, change func(Flags) Flags) error {
-	return f.batch(msgs, func(m *Message) error {
-		flags := change(m.Flags)
-		if flags == m.Flags && !m.inNew {
+// SetFlags gives the messages at places the flags that change returns for their
+// old ones, by renaming their files. Messages that are gone are left out.
+func (f *Folder) SetFlags(places []int, change func(Flags) Flags) error {
+	return f.batch(places, func(n int, r *record) error {
+		flags := change(r.flags)
+		if flags == r.flags && r.state&stateNew == 0 {
 			return nil
 		}
-		err := f.find(m, func() error {
-			name := joinName(m.key, change(m.Flags), m.rest)
-			if name == m.name && !m.inNew {
-				return nil
-			}
-			if err := unix.Renameat2(f.dirOf(m), m.name, f.cur, name, unix.RENAME_NOREPLACE); err != nil {
-				return err
-			}
-			m.Flags, m.name, m.inNew = change(m.Flags), name, false
-			return nil
-		})
+		key, rest := string(f.ix.key(r)), ""
+		if r.state&stateVerbatim != 0 {
+			rest = restOf(f.ix.info(r))
+		}
+		name := joinName(key, flags, rest)
+		if err := unix.Renameat2(f.dirOf(r), f.ix.fileName(r), f.cur, name, unix.RENAME_NOREPLACE); err != nil {
+			return err
+		}
+		r.state &^= stateNew
+		f.ix.setName(r, []byte(key), name[len(key)+1:], true)
+		f.put(n, r)
+		return nil
+	})
+}
+
+// Expunge removes the messages at places for good.
+func (f *Folder) Expunge(places []int) error {
+	return f.batch(places, func(n int, r *record) error {
+		err := unix.Unlinkat(f.dirOf(r), f.ix.fileName(r), 0)
+		if err == nil {
+			f.drop(n)
+		}
 		return err
 	})
 }
 
-// Expunge removes messages for good.
-func (f *Folder) Expunge(msgs []*Message) error {
-	return f.batch(msgs, func(m *Message) error {
-		err := f.find(m, func() error { return unix.Unlinkat(f.dirOf(m), m.name, 0) })
-		if err == nil {
-			f.drop(m)
-		}
-		return err
-	})
+// put writes a record that this session has changed.
+func (f *Folder) put(n int, r *record) {
+	before := f.ix.modseq
+	r.modseq = f.ix.change()
+	f.mine(r.modseq, before)
+	f.ix.put(n, r)
 }
 
 // drop notes that a message has left the folder.
-func (f *Folder) drop(m *Message) {
-	m.Gone = true
-	delete(f.byKey, m.key)
+func (f *Folder) drop(n int) {
+	before := f.ix.modseq
+	f.expungeRecord(n)
+	f.mine(f.ix.modseq, before)
 }
 
 // batch changes messages under the folder's lock, and makes the changes last
 // with one fsync. It stops at the first error but ErrGone; what was changed
 // before stays so.
-func (f *Folder) batch(msgs []*Message, change func(*Message) error) error {
-	if len(msgs) == 0 {
+func (f *Folder) batch(places []int, change func(n int, r *record) error) error {
+	if len(places) == 0 {
 		return nil
 	}
 	return f.withLock(func() error {
-		var failed error
-		for _, m := range msgs {
-			if err := change(m); err != nil && err != ErrGone {
-				failed = fmt.Errorf("change %s: %w", m.name, err)
-				break
+		return f.changing(func() (failed error) {
+			for _, place := range places {
+				if err := f.find(f.number(place), change); err != nil && err != ErrGone {
+					failed = fmt.Errorf("change message: %w", err)
+					break
+				}
 			}
-		}
-		f.stamps[0].settled = false
-		return errors.Join(failed, f.syncDir(f.cur))
+			return errors.Join(failed, f.syncDir(f.cur))
+		})
 	})
+}
+
+// changing runs fn, which changes new and cur, under the lock. If the index had
+// all that was there before, it has all that is there afterwards.
+func (f *Folder) changing(fn func() error) error {
+	f.follow()
+	known := f.stampsHold()
+	err := fn()
+	for i, fd := range []int{f.cur, f.new} {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && known[i] && st.Mtim.Nano() != f.ix.stamps[i].mtime {
+			f.ix.stamps[i] = dirStamp{mtime: st.Mtim.Nano()}
+		}
+	}
+	f.ix.flush()
+	return err
+}
+
+// stampsHold says of cur and new whether they are as the index knows them.
+func (f *Folder) stampsHold() (hold [2]bool) {
+	for i, fd := range []int{f.cur, f.new} {
+		var st unix.Stat_t
+		hold[i] = unix.Fstat(fd, &st) == nil && st.Mtim.Nano() == f.ix.stamps[i].mtime
+	}
+	return hold
 }
 
 // syncDir makes the names in a directory last.

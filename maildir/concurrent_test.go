@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 )
@@ -26,7 +25,7 @@ func TestOpenDuringCopy(t *testing.T) {
 		for range 15 {
 			var dest *Folder
 			if dest, err = s.OpenTarget("To"); err == nil {
-				_, _, err = f.Copy(f.Messages(), dest)
+				_, _, err = f.Copy(all(f), dest)
 				dest.Close()
 			}
 		}
@@ -37,8 +36,8 @@ func TestOpenDuringCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(to.Messages()); n != int(to.UIDNext)-1 {
-			t.Errorf("open %d: %d messages, UIDNEXT %d", opens, n, to.UIDNext)
+		if n := to.Len(); n != int(to.UIDNext())-1 {
+			t.Errorf("open %d: %d messages, UIDNEXT %d", opens, n, to.UIDNext())
 		}
 		to.Close()
 		select {
@@ -95,12 +94,11 @@ func TestOppositeCopies(t *testing.T) {
 	done := make(chan error)
 	for _, names := range [][2]string{{"A", "B"}, {"B", "A"}} {
 		f, dest := open(t, s, names[0]), open(t, s, names[1])
-		for _, m := range f.Messages() { // renamed by others meanwhile
-			os.Rename(filepath.Join(s.root, "."+names[0], "cur", m.name), filepath.Join(s.root, "."+names[0], "cur", m.key+":2,S"))
+		for i := range f.Len() { // renamed by others meanwhile
+			os.Rename(filepath.Join(s.root, "."+names[0], "cur", name(f, i)), filepath.Join(s.root, "."+names[0], "cur", f.Key(i)+":2,S"))
 		}
-		msgs := slices.Clone(f.Messages())
 		go func() {
-			_, _, err := f.Copy(msgs, dest)
+			_, _, err := f.Copy(all(f), dest)
 			done <- err
 		}()
 	}
@@ -120,7 +118,7 @@ func TestOppositeCopies(t *testing.T) {
 func TestForeignLockIsKept(t *testing.T) {
 	s := newStore(t)
 	f := open(t, s, Inbox)
-	l, err := takeLock(f.dir, uidlistLock)
+	l, err := takeLock(f.dir, uidlistLock, lockPatience)
 	if err != nil {
 		t.Fatal(err)
 	}

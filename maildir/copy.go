@@ -9,32 +9,57 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Copy copies messages of f into another folder, and returns the UIDs of those
-// that were still there: from[i] became to[i]. All of these are copied, or none.
-func (f *Folder) Copy(msgs []*Message, dest *Folder) (from, to []uint32, err error) {
+// Copy copies the messages at places into another folder, and returns the UIDs
+// of those that were still there: from[i] became to[i]. All of these are
+// copied, or none.
+func (f *Folder) Copy(places []int, dest *Folder) (from, to []uint32, err error) {
 	err = inOrder(f, dest, func() error {
-		var done []string
-		from, to, done, err = f.transfer(msgs, dest, f.linkTo)
-		if err == nil {
-			err = dest.syncDir(dest.cur)
-		}
+		t, err := f.newTransfer(places, dest)
 		if err != nil {
-			for _, name := range done {
-				unix.Unlinkat(dest.cur, name, 0)
-			}
+			return err
 		}
-		return err
+		return dest.changing(func() error {
+			err := t.run(f.linkTo)
+			if err == nil {
+				err = dest.syncDir(dest.cur)
+			}
+			if err != nil {
+				for _, m := range t.done {
+					unix.Unlinkat(dest.cur, m.name, 0)
+				}
+				return err
+			}
+			from, to = t.finish()
+			return nil
+		})
 	})
+	dest.see()
 	return from, to, err
 }
 
 // Move moves messages. It stops at the first error; what was moved stays so
 // and is returned with it.
-func (f *Folder) Move(msgs []*Message, dest *Folder) (from, to []uint32, err error) {
+func (f *Folder) Move(places []int, dest *Folder) (from, to []uint32, err error) {
 	err = inOrder(f, dest, func() error {
-		from, to, _, err = f.transfer(msgs, dest, f.renameTo)
-		return errors.Join(err, dest.syncDir(dest.cur), f.syncDir(f.cur))
+		t, err := f.newTransfer(places, dest)
+		if err != nil {
+			return err
+		}
+		return dest.changing(func() error {
+			return f.changing(func() error {
+				err := t.run(f.renameTo)
+				err = errors.Join(err, dest.syncDir(dest.cur), f.syncDir(f.cur))
+				from, to = t.finish()
+				for _, m := range t.done {
+					if n := f.numberOf(m.from); n >= 0 {
+						f.drop(n)
+					}
+				}
+				return err
+			})
+		})
 	})
+	dest.see()
 	return from, to, err
 }
 
@@ -46,82 +71,118 @@ func inOrder(a, b *Folder, fn func() error) error {
 	return a.withLock(func() error { return b.withLock(fn) })
 }
 
-// transfer reserves UIDs in dest and then puts each message there.
-func (f *Folder) transfer(msgs []*Message, dest *Folder,
-	put func(m *Message, dest *Folder, name string) error) (from, to []uint32, done []string, err error) {
-	u, err := dest.uidlistNow()
-	if err != nil {
-		return nil, nil, nil, err
+// A transfer puts messages of one folder into another.
+type transfer struct {
+	f, dest *Folder
+	places  []int
+	keys    [][]byte
+	first   uint32 // UID in dest of the first; each has the next
+	done    []moved
+}
+
+// A moved is a message that a transfer has put.
+type moved struct {
+	from uint32 // its UID
+	r    record // in dest
+	key  []byte
+	name string
+}
+
+// newTransfer reserves UIDs in dest.
+func (f *Folder) newTransfer(places []int, dest *Folder) (*transfer, error) {
+	t := &transfer{f: f, dest: dest, places: places, keys: make([][]byte, len(places))}
+	for i, place := range places {
+		r := f.record(f.number(place))
+		t.keys[i] = []byte(newKey() + sizesOf(&r))
 	}
-	recs := make([]uidRecord, len(msgs))
-	for i, m := range msgs {
-		recs[i] = uidRecord{uid: u.uidnext + uint32(i), key: newKey() + sizesOf(m)}
-	}
-	if err := dest.appendUIDs(u, recs); err != nil {
-		return nil, nil, nil, err
-	}
-	dest.stamps[0].settled, f.stamps[0].settled = false, false
-	for i, m := range msgs {
-		flags, err := f.translate(m.Flags, dest)
-		if err != nil {
-			return from, to, done, err
-		}
-		name := joinName(recs[i].key, flags, "")
-		switch err := put(m, dest, name); err {
-		case nil:
-			from, to, done = append(from, m.UID), append(to, recs[i].uid), append(done, name)
-		case ErrGone:
-		default:
-			return from, to, done, fmt.Errorf("copy %s: %w", m.name, err)
-		}
-	}
-	return from, to, done, nil
+	var err error
+	t.first, err = dest.addUIDs(t.keys)
+	return t, err
 }
 
 // sizesOf returns the size fields for a copy's key.
-func sizesOf(m *Message) string {
+func sizesOf(r *record) string {
 	s := ""
-	if m.Size >= 0 {
-		s += fmt.Sprintf(",S=%d", m.Size)
+	if r.size >= 0 {
+		s += fmt.Sprintf(",S=%d", r.size)
 	}
-	if m.CRLF >= 0 {
-		s += fmt.Sprintf(",W=%d", m.CRLF)
+	if r.crlf >= 0 {
+		s += fmt.Sprintf(",W=%d", r.crlf)
 	}
 	return s
 }
 
+// run puts each message, as far as it is still there.
+func (t *transfer) run(put func(r *record, dest *Folder, name string) error) error {
+	for i, place := range t.places {
+		r := t.f.record(t.f.number(place))
+		flags, err := t.f.translate(r.flags, t.dest)
+		if err != nil {
+			return err
+		}
+		key := t.keys[i]
+		name := joinName(string(key), flags, "")
+		err = t.f.find(t.f.number(place), func(_ int, r *record) error { return put(r, t.dest, name) })
+		if err == ErrGone {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("copy message: %w", err)
+		}
+		copied := record{uid: t.first + uint32(i), flags: flags, size: r.size, crlf: r.crlf, date: r.date}
+		t.done = append(t.done, moved{r.uid, copied, key, name})
+	}
+	return nil
+}
+
+// finish enters what was put into the index of dest, and returns the UIDs.
+func (t *transfer) finish() (from, to []uint32) {
+	for i := range t.done {
+		m := &t.done[i]
+		t.dest.insert(&m.r, m.key, m.name[len(m.key)+1:])
+		from, to = append(from, m.from), append(to, m.r.uid)
+	}
+	return from, to
+}
+
+// insert appends the record of a message that this session has put here.
+func (f *Folder) insert(r *record, key []byte, info string) {
+	before := f.ix.modseq
+	r.modseq = f.ix.change()
+	f.mine(r.modseq, before)
+	f.ix.setName(r, key, info, true)
+	f.ix.add(r)
+}
+
 // linkTo makes a hard link, or a copy where that cannot be.
-func (f *Folder) linkTo(m *Message, dest *Folder, name string) error {
-	err := f.find(m, func() error { return unix.Linkat(f.dirOf(m), m.name, dest.cur, name, 0) })
+func (f *Folder) linkTo(r *record, dest *Folder, name string) error {
+	err := unix.Linkat(f.dirOf(r), f.ix.fileName(r), dest.cur, name, 0)
 	switch err {
 	case unix.EXDEV, unix.EPERM, unix.EMLINK, unix.EOPNOTSUPP:
-		return f.copyTo(m, dest, name)
+		return f.copyTo(r, dest, name)
 	}
 	return err
 }
 
 // renameTo moves the file.
-func (f *Folder) renameTo(m *Message, dest *Folder, name string) error {
-	err := f.find(m, func() error {
-		return unix.Renameat2(f.dirOf(m), m.name, dest.cur, name, unix.RENAME_NOREPLACE)
-	})
+func (f *Folder) renameTo(r *record, dest *Folder, name string) error {
+	err := unix.Renameat2(f.dirOf(r), f.ix.fileName(r), dest.cur, name, unix.RENAME_NOREPLACE)
 	if err == unix.EXDEV {
-		if err = f.copyTo(m, dest, name); err == nil {
-			err = f.find(m, func() error { return unix.Unlinkat(f.dirOf(m), m.name, 0) })
+		if err = f.copyTo(r, dest, name); err == nil {
+			err = unix.Unlinkat(f.dirOf(r), f.ix.fileName(r), 0)
 		}
-	}
-	if err == nil {
-		f.drop(m)
 	}
 	return err
 }
 
 // copyTo writes a copy with the original's time.
-func (f *Folder) copyTo(m *Message, dest *Folder, name string) error {
-	src, err := f.OpenMessage(m)
+func (f *Folder) copyTo(r *record, dest *Folder, name string) error {
+	var st unix.Stat_t
+	from, err := openRegular(f.dirOf(r), f.ix.fileName(r), unix.O_RDONLY, &st)
 	if err != nil {
 		return err
 	}
+	src := os.NewFile(uintptr(from), name)
 	defer src.Close()
 	fd, err := unix.Openat(dest.dir, "tmp/"+name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -133,7 +194,7 @@ func (f *Folder) copyTo(m *Message, dest *Folder, name string) error {
 	if _, err := io.Copy(out, src); err != nil {
 		return err
 	}
-	tv := []unix.Timeval{{Sec: m.mtime}, {Sec: m.mtime}}
+	tv := []unix.Timeval{{Sec: st.Mtim.Sec}, {Sec: st.Mtim.Sec}}
 	if err := unix.Futimes(fd, tv); err != nil {
 		return err
 	}

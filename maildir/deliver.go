@@ -124,16 +124,24 @@ func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
 		return 0, err
 	}
 	err = f.withLock(func() error {
-		u, err := f.uidlistNow()
-		if err != nil {
+		var err error
+		if uid, err = f.addUIDs([][]byte{[]byte(d.key)}); err != nil {
 			return err
 		}
-		uid = u.uidnext
-		if err := f.appendUIDs(u, []uidRecord{{uid: uid, key: d.key}}); err != nil {
-			return err
-		}
-		return d.show(f.cur, joinName(d.key, flags, ""))
+		return f.changing(func() error {
+			name := joinName(d.key, flags, "")
+			if err := d.show(f.cur, name); err != nil {
+				return err
+			}
+			r := record{uid: uid, size: d.size, crlf: d.crlf, date: -1}
+			if !date.IsZero() {
+				r.date = date.Unix()
+			}
+			f.insert(&r, []byte(d.key), name[len(d.key)+1:])
+			return nil
+		})
 	})
+	f.see()
 	return uid, err
 }
 
@@ -174,7 +182,6 @@ func (d *Delivery) show(dir int, name string) error {
 	if err := unix.Renameat2(d.tmp, d.tmpName, dir, name, unix.RENAME_NOREPLACE); err != nil {
 		return fmt.Errorf("rename %s: %w", name, err)
 	}
-	d.folder.stamps[0].settled, d.folder.stamps[1].settled = false, false
 	d.done = true
 	d.file.Close()
 	unix.Close(d.tmp)

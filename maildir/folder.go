@@ -1,18 +1,22 @@
 package maildir
 
 import (
+	"errors"
+	"fmt"
 	"os"
-	"sort"
 
 	"golang.org/x/sys/unix"
 )
 
 // A Folder is an open folder as one session sees it. It is not safe for use by
 // several goroutines.
+//
+// Messages are known by their place in it, from 0: what a client calls number
+// 1 is 0. A place stays that message's until Forget removes those before it
+// that are gone. New messages come behind the others.
 type Folder struct {
 	Name        string
 	UIDValidity uint32
-	UIDNext     uint32
 
 	store    *Store
 	readOnly bool
@@ -21,56 +25,51 @@ type Folder struct {
 	new      int
 	lock     *dotlock
 	locked   int // how often; locks nest
+	watch    *watch
 
 	keywords []string // by number, as last read
 
-	list   []*Message // ascending UIDs, as told to the client
-	byKey  map[string]*Message
-	round  uint32 // of scanning
-	stamps [2]dirStamp
+	ix *index
+	view
+	learned      []fact // for the index, not written yet
+	learnedBytes int
+	follows      bool // changes by others are to be followed
 }
 
-// A Message is one in an open folder.
-type Message struct {
-	UID     uint32
-	Flags   Flags
-	Recent  bool // this session was the first to see it
-	Gone    bool // no longer there; the client has not been told
-	Changed bool // the flags changed; the client has not been told
-
-	Size  int64 // bytes of the file; -1: not known yet
-	CRLF  int64 // bytes with CRLF line ends, RFC822.SIZE; -1: not known yet
-	mtime int64 // seconds; 0: not known yet
-
-	key   string
-	rest  string // what the file name has behind the flags
-	name  string // the file name now
-	inNew bool
-	round uint32
-}
-
-// OpenFolder opens a folder and reads what is in it. With readOnly nothing is
-// changed but the uidlist: messages stay in new/.
+// OpenFolder opens a folder. With readOnly nothing is changed but the uidlist
+// and the index: messages stay in new/.
 func (s *Store) OpenFolder(name string, readOnly bool) (*Folder, error) {
 	f, err := s.open(name, readOnly)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Sync(); err != nil {
+	f.follows = true
+	if err := f.load(true); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
 }
 
-// OpenTarget opens a folder to put messages into, without reading what is in it.
-func (s *Store) OpenTarget(name string) (*Folder, error) { return s.open(name, true) }
+// OpenTarget opens a folder to put messages into, without looking for what
+// others have put there.
+func (s *Store) OpenTarget(name string) (*Folder, error) {
+	f, err := s.open(name, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.load(false); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
 
 func (s *Store) open(name string, readOnly bool) (*Folder, error) {
 	if err := checkName(name); err != nil {
 		return nil, ErrNoFolder
 	}
-	f := &Folder{Name: name, store: s, readOnly: readOnly, dir: -1, cur: -1, new: -1, byKey: map[string]*Message{}}
+	f := &Folder{Name: name, store: s, readOnly: readOnly, dir: -1, cur: -1, new: -1}
 	if err := f.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -108,6 +107,32 @@ func (f *Folder) open() (err error) {
 	return nil
 }
 
+// load opens the index, and makes or mends it where it does not say what is
+// there. Without look, an index that is older than the folder will do.
+func (f *Folder) load(look bool) (err error) {
+	if f.ix, err = openIndex(f.dir); err != nil {
+		f.ix = emptyIndex()
+	}
+	f.readKeywords() // without them mail is read all the same, with keywords named unknown-n
+	if err != nil || !f.ix.sameBoot() || look && (!f.unchanged() || !f.readOnly && f.anyNew()) {
+		if err := f.catchUp(); err != nil {
+			return err
+		}
+	}
+	f.begin()
+	return nil
+}
+
+// anyNew says whether the index has messages that are still in new/.
+func (f *Folder) anyNew() bool {
+	for n := int(f.ix.count) - 1; n >= 0; n-- {
+		if r := f.ix.record(n); r.state&(stateNew|stateExpunged) == stateNew {
+			return true
+		}
+	}
+	return false
+}
+
 // Same says whether two open folders are one, whatever they are called now.
 func (f *Folder) Same(other *Folder) bool {
 	var a, b unix.Stat_t
@@ -116,6 +141,11 @@ func (f *Folder) Same(other *Folder) bool {
 
 // Close lets go of the folder.
 func (f *Folder) Close() {
+	if f.ix != nil {
+		f.Flush()
+		f.ix.close()
+	}
+	f.watch.close()
 	for _, fd := range []int{f.dir, f.cur, f.new} {
 		if fd >= 0 {
 			unix.Close(fd)
@@ -123,37 +153,10 @@ func (f *Folder) Close() {
 	}
 }
 
-// Messages returns the messages in the order of their numbers, 1 first. The
-// slice is the folder's own.
-func (f *Folder) Messages() []*Message { return f.list }
-
-// ByUID returns the index in Messages of a UID, or where it would be.
-func (f *Folder) ByUID(uid uint32) (i int, found bool) {
-	i = sort.Search(len(f.list), func(i int) bool { return f.list[i].UID >= uid })
-	return i, i < len(f.list) && f.list[i].UID == uid
-}
-
-// Forget removes messages that are gone from the list, after the client has
-// been told; it returns the numbers as EXPUNGE wants them: each as if those
-// before it were removed already.
-func (f *Folder) Forget() (expunged []uint32) {
-	kept := f.list[:0]
-	for _, m := range f.list {
-		if m.Gone {
-			expunged = append(expunged, uint32(len(kept)+1))
-			continue
-		}
-		kept = append(kept, m)
-	}
-	clear(f.list[len(kept):])
-	f.list = kept
-	return expunged
-}
-
-// withLock runs fn under the folder's lock.
+// withLock runs fn under the folder's lock, with the index as it is now.
 func (f *Folder) withLock(fn func() error) error {
 	if f.locked == 0 {
-		l, err := takeLock(f.dir, uidlistLock)
+		l, err := takeLock(f.dir, uidlistLock, lockPatience)
 		if err != nil {
 			return err
 		}
@@ -165,5 +168,45 @@ func (f *Folder) withLock(fn func() error) error {
 			f.lock.release()
 		}
 	}()
+	if f.locked == 1 {
+		if err := f.meet(); err != nil {
+			return err
+		}
+	}
 	return fn()
+}
+
+// meet goes over to the index that the other sessions use now, under the lock.
+// Where there is none that can be used, it is made anew.
+func (f *Folder) meet() error {
+	var st unix.Stat_t
+	err := unix.Fstatat(f.dir, indexName, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil && f.ix.records.fd >= 0 && st.Ino == f.ix.ino && f.ix.reload() == nil {
+		f.see()
+		return nil
+	}
+	if next, err := openIndex(f.dir); err == nil {
+		if f.UIDValidity != 0 && next.uidvalidity != f.UIDValidity {
+			next.close()
+			return fmt.Errorf("folder %s: UIDVALIDITY changed: %w", f.Name, ErrNoFolder)
+		}
+		f.adopt(next)
+		return nil
+	}
+	if f.ix.records.fd >= 0 {
+		f.adopt(emptyIndex())
+		return f.scan()
+	}
+	return nil
+}
+
+// unwritable says whether an error means that nothing can be written in the
+// folder, though it may be read.
+func unwritable(err error) bool {
+	for _, e := range []error{unix.EROFS, unix.EACCES, unix.EPERM, unix.ENOSPC, unix.EDQUOT} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }

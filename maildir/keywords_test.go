@@ -19,16 +19,16 @@ func TestKeywords(t *testing.T) {
 	if err != nil || bits != keyword(0)|keyword(1) {
 		t.Fatalf("%b, %v", bits, err)
 	}
-	if err := f.SetFlags(f.Messages(), func(old Flags) Flags { return old | bits | Seen }); err != nil {
+	if err := f.SetFlags(all(f), func(old Flags) Flags { return old | bits | Seen }); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "names", strings.Join(files(t, s, "cur"), " "), "a:2,Sab")
-	want(t, "keywords", fmt.Sprint(f.KeywordsOf(f.Messages()[0].Flags)), "[$Forwarded Work]")
+	want(t, "keywords", fmt.Sprint(f.KeywordsOf(f.Message(0).Flags)), "[$Forwarded Work]")
 
 	// Another session sees them, and a letter without a name.
 	os.Rename(filepath.Join(s.root, "cur/a:2,Sab"), filepath.Join(s.root, "cur/a:2,Sabe"))
 	other := open(t, s, Inbox)
-	want(t, "keywords", fmt.Sprint(other.KeywordsOf(other.Messages()[0].Flags)), "[$Forwarded Work unknown-4]")
+	want(t, "keywords", fmt.Sprint(other.KeywordsOf(other.Message(0).Flags)), "[$Forwarded Work unknown-4]")
 
 	var many []string
 	for i := range 30 {

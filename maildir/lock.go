@@ -30,12 +30,12 @@ type dotlock struct {
 	ino  uint64
 }
 
-// takeLock makes the lock file name in a folder, waiting for its turn and
-// removing a stale one.
-func takeLock(dir int, name string) (*dotlock, error) {
+// takeLock makes the lock file name in a folder, waiting for its turn no longer
+// than it has patience, and removing a stale one.
+func takeLock(dir int, name string, patience time.Duration) (*dotlock, error) {
 	host, _ := hostname()
 	content := fmt.Sprintf("%d:%s", os.Getpid(), host)
-	deadline := time.Now().Add(lockPatience)
+	deadline := time.Now().Add(patience)
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		fd, err := unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 		if err == nil {

@@ -3,85 +3,87 @@ package maildir
 import (
 	"fmt"
 	"os"
-	"time"
+	"sort"
 
 	"golang.org/x/sys/unix"
 )
 
 // dirOf returns the directory that a message is in.
-func (f *Folder) dirOf(m *Message) int {
-	if m.inNew {
+func (f *Folder) dirOf(r *record) int {
+	if r.state&stateNew != 0 {
 		return f.new
 	}
 	return f.cur
 }
 
-// find runs fn, and once more after reading the folder anew if the message was
-// not where it had been: another program may have renamed it. ErrGone means
-// that it is no longer there.
-func (f *Folder) find(m *Message, fn func() error) error {
-	if m.Gone {
+// find runs fn on a record, and once more after reading the folder anew if its
+// file was not where it had been: another program may have renamed it. ErrGone
+// means that it is no longer there.
+func (f *Folder) find(n int, fn func(n int, r *record) error) error {
+	r := f.record(n)
+	if r.state&stateExpunged != 0 {
 		return ErrGone
 	}
-	err := fn()
+	err := fn(n, &r)
 	if err != unix.ENOENT {
 		return err
 	}
-	f.stamps[0].settled = false
-	if err := f.Sync(); err != nil {
+	uid := r.uid
+	if err := f.catchUp(); err != nil {
 		return err
 	}
-	if m.Gone {
+	if n = f.numberOf(uid); n < 0 {
 		return ErrGone
 	}
-	if err = fn(); err == unix.ENOENT {
+	if r = f.record(n); r.state&stateExpunged != 0 {
+		return ErrGone
+	}
+	if err = fn(n, &r); err == unix.ENOENT {
 		return ErrGone
 	}
 	return err
 }
 
-// OpenMessage opens a message's file for reading, and learns its size and time.
-func (f *Folder) OpenMessage(m *Message) (*os.File, error) {
+// OpenMessage opens a message's file for reading.
+func (f *Folder) OpenMessage(place int) (*os.File, int64, error) {
+	n := f.number(place)
 	var fd int
-	err := f.find(m, func() (err error) {
-		fd, err = unix.Openat(f.dirOf(m), m.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	var st unix.Stat_t
+	var name string
+	err := f.find(n, func(_ int, r *record) (err error) {
+		name = f.ix.fileName(r)
+		fd, err = openRegular(f.dirOf(r), name, unix.O_RDONLY, &st)
 		return err
 	})
 	if err == ErrGone {
-		return nil, err
+		return nil, 0, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open message %s: %w", m.name, err)
+		return nil, 0, fmt.Errorf("open message %s: %w", name, err)
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		unix.Close(fd)
-		return nil, fmt.Errorf("open message %s: not a file", m.name)
-	}
-	m.Size, m.mtime = st.Size, st.Mtim.Sec
-	return os.NewFile(uintptr(fd), m.name), nil
+	f.learn(f.number(place), fact{size: st.Size, crlf: -1, date: st.Mtim.Sec})
+	return os.NewFile(uintptr(fd), name), st.Size, nil
 }
 
-// Date returns a message's INTERNALDATE: its file's time.
-func (f *Folder) Date(m *Message) (time.Time, error) {
-	if m.mtime == 0 {
-		var st unix.Stat_t
-		err := f.find(m, func() error {
-			return unix.Fstatat(f.dirOf(m), m.name, &st, unix.AT_SYMLINK_NOFOLLOW)
-		})
-		if err == ErrGone {
-			return time.Time{}, err
-		}
-		if err != nil {
-			return time.Time{}, fmt.Errorf("stat message %s: %w", m.name, err)
-		}
-		m.Size, m.mtime = st.Size, st.Mtim.Sec
+// statMessage looks at a message's file.
+func (f *Folder) statMessage(n int) (st unix.Stat_t, err error) {
+	var name string
+	err = f.find(n, func(_ int, r *record) error {
+		name = f.ix.fileName(r)
+		return unix.Fstatat(f.dirOf(r), name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	})
+	if err != nil && err != ErrGone {
+		err = fmt.Errorf("stat message %s: %w", name, err)
 	}
-	return time.Unix(m.mtime, 0), nil
+	return st, err
 }
 
-// Key returns what stays of a message's file name as long as the message does.
-func (m *Message) Key() string { return m.key }
-
-// New says whether no session has taken the message out of new/.
-func (m *Message) New() bool { return m.inNew }
+// numberOf returns the record of a UID, -1 if there is none.
+func (f *Folder) numberOf(uid uint32) int {
+	count := int(f.ix.count)
+	n := sort.Search(count, func(i int) bool { return f.ix.record(i).uid >= uid })
+	if n == count || f.ix.record(n).uid != uid {
+		return -1
+	}
+	return n
+}

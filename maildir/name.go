@@ -1,9 +1,10 @@
 package maildir
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -31,10 +32,7 @@ const flagLetters = "DFPRST"
 // message does, and its info, which other programs change as they like:
 //
 //	1700000000.M20P17.host,S=120,W=124:2,FS → 1700000000.M20P17.host,S=120,W=124 and 2,FS
-func splitName(name string) (key, info string) {
-	key, info, _ = strings.Cut(name, ":")
-	return key, info
-}
+func splitName(name []byte) (key, info []byte, found bool) { return bytes.Cut(name, []byte(":")) }
 
 // parseInfo reads the flags of an info. What we do not know (other letters, what
 // follows a second comma) comes back as rest, to be kept.
@@ -65,7 +63,12 @@ func parseInfo(info string) (flags Flags, rest string) {
 // joinName makes a file name of a key, flags and what parseInfo left as rest.
 func joinName(key string, flags Flags, rest string) string {
 	b := append(make([]byte, 0, len(key)+8+len(rest)), key...)
-	b = append(b, ":2,"...)
+	return string(appendInfo(append(b, ':'), flags, rest))
+}
+
+// appendInfo appends what is behind the colon.
+func appendInfo(b []byte, flags Flags, rest string) []byte {
+	b = append(b, "2,"...)
 	for i := 0; i < len(flagLetters); i++ {
 		if flags&(1<<i) != 0 {
 			b = append(b, flagLetters[i])
@@ -81,22 +84,33 @@ func joinName(key string, flags Flags, rest string) string {
 	if more {
 		b = append(append(b, ','), extra...)
 	}
-	return string(b)
+	return b
 }
 
-// sizeField reads ",S=123" or ",W=123" of a key; false if it is not there.
-func sizeField(key string, field byte) (int64, bool) {
-	marker := string([]byte{',', field, '='})
-	i := strings.LastIndex(key, marker)
+// restOf returns what parseInfo leaves of an info.
+func restOf(info string) string {
+	_, rest := parseInfo(info)
+	return rest
+}
+
+// sizeField reads ",S=123" or ",W=123" of a key; -1 if it is not there.
+func sizeField(key []byte, field byte) int64 {
+	i := bytes.LastIndex(key, []byte{',', field, '='})
 	if i < 0 {
-		return 0, false
+		return -1
 	}
-	digits := key[i+len(marker):]
-	if end := strings.IndexByte(digits, ','); end >= 0 {
-		digits = digits[:end]
+	n := int64(0)
+	digits, _, _ := bytes.Cut(key[i+3:], []byte(","))
+	for _, c := range digits {
+		if c < '0' || c > '9' || n > 1<<53 {
+			return -1
+		}
+		n = 10*n + int64(c-'0')
 	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	return n, err == nil && n >= 0
+	if len(digits) == 0 {
+		return -1
+	}
+	return n
 }
 
 var (
@@ -113,36 +127,26 @@ func newKey() string {
 	return fmt.Sprintf("%d.M%06dP%dQ%d.%s", t.Unix(), t.Nanosecond()/1000, os.Getpid(), delivered.Add(1), host)
 }
 
-// deliveredBefore orders keys by the time of their delivery, as Dovecot does
-// before it gives out UIDs: seconds, then microseconds, then the key.
-func deliveredBefore(a, b string) int {
-	as, au := deliveryTime(a)
-	bs, bu := deliveryTime(b)
-	switch {
-	case as != bs:
-		return compare(as, bs)
-	case au != bu:
-		return compare(au, bu)
+// A deliveryTime is what a key says of when the message was delivered.
+type deliveryTime struct{ sec, usec uint64 }
+
+func deliveryTimeOf(key []byte) (t deliveryTime) {
+	t.sec, key = leadingNumber(key)
+	if bytes.HasPrefix(key, []byte(".M")) {
+		t.usec, _ = leadingNumber(key[2:])
 	}
-	return strings.Compare(a, b)
+	return t
 }
 
-func compare(a, b uint64) int {
-	if a < b {
-		return -1
+func leadingNumber(b []byte) (n uint64, rest []byte) {
+	for len(b) > 0 && b[0] >= '0' && b[0] <= '9' && n < 1<<59 {
+		n, b = 10*n+uint64(b[0]-'0'), b[1:]
 	}
-	return 1
+	return n, b
 }
 
-func deliveryTime(key string) (sec, usec uint64) {
-	secs, rest, _ := strings.Cut(key, ".")
-	sec, _ = strconv.ParseUint(secs, 10, 64)
-	if digits, ok := strings.CutPrefix(rest, "M"); ok {
-		end := 0
-		for end < len(digits) && digits[end] >= '0' && digits[end] <= '9' {
-			end++
-		}
-		usec, _ = strconv.ParseUint(digits[:end], 10, 64)
-	}
-	return sec, usec
+// deliveredBefore orders messages by the time of their delivery, as Dovecot
+// does before it gives out UIDs: seconds, then microseconds, then the key.
+func deliveredBefore(a, b *found) int {
+	return cmp.Or(cmp.Compare(a.time.sec, b.time.sec), cmp.Compare(a.time.usec, b.time.usec), bytes.Compare(a.key, b.key))
 }

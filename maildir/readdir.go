@@ -1,10 +1,10 @@
 package maildir
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,10 +12,11 @@ import (
 // direntBuffer is read at once: some 600 names.
 const direntBuffer = 64 << 10
 
-// eachFile calls fn with the name of every regular file in a directory.
+// eachFile calls fn with the name of every regular file in a directory. The
+// name is valid only during the call.
 // Symbolic links, folders, FIFOs and devices are no messages; names that begin
 // with a dot are none by Maildir's rules.
-func eachFile(dir int, fn func(name string)) error {
+func eachFile(dir int, fn func(name []byte)) error {
 	if _, err := unix.Seek(dir, 0, 0); err != nil {
 		return fmt.Errorf("read folder: %w", err)
 	}
@@ -34,25 +35,17 @@ func eachFile(dir int, fn func(name string)) error {
 		for b := buf[:n]; len(b) > 0; {
 			// struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name
 			size := binary.NativeEndian.Uint16(b[16:])
-			typ, name := b[18], string(b[19:19+clen(b[19:size])])
+			typ, name := b[18], b[19:size]
+			name = name[:bytes.IndexByte(name, 0)]
 			b = b[size:]
-			if strings.HasPrefix(name, ".") {
+			if name[0] == '.' {
 				continue
 			}
-			if typ == unix.DT_REG || typ == unix.DT_UNKNOWN && isRegular(dir, name) {
+			if typ == unix.DT_REG || typ == unix.DT_UNKNOWN && isRegular(dir, string(name)) {
 				fn(name)
 			}
 		}
 	}
-}
-
-func clen(b []byte) int {
-	for i, c := range b {
-		if c == 0 {
-			return i
-		}
-	}
-	return len(b)
 }
 
 func isRegular(dir int, name string) bool {

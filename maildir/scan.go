@@ -1,58 +1,53 @@
 package maildir
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Reading a folder that others change.
+// Following a folder that others change.
 //
 // A message is known by its key. Others rename files at any time: MTAs deliver
 // into new/, sessions move messages from there to cur/, mail readers change
 // flags. A directory that is read meanwhile may show a message twice or not at
-// all. So a first look, without a lock, only finds out whether anything needs
-// to be done; a message that is new or missing is looked for again under the
-// lock that Dovecot and we take for every rename of our own, and only then gets
-// a UID or counts as gone.
+// all. So it is read under the lock that Dovecot and we take for every rename
+// of our own, and a message that was not found is looked for once more before
+// it counts as gone.
 
-// A dirStamp is when a folder was last changed, and whether that is surely
-// before it was read: a change within the clock's granularity would not show.
-type dirStamp struct {
-	mtime   int64
-	settled bool
-}
-
-// Sync brings the folder up to date with what other programs did: it appends
-// new messages, and marks those that changed or are gone. It reads the
-// directories only if they changed.
-func (f *Folder) Sync() (err error) {
+// Sync brings the folder up to date with what other programs did. It reads the
+// directories only if they changed in a way that nobody told it of.
+func (f *Folder) Sync() error {
+	f.follow()
+	if f.watch.complete() {
+		return f.followEvents()
+	}
+	if f.ix.records.fd >= 0 && f.ix.reload() == nil {
+		f.see()
+	}
 	if f.unchanged() {
+		f.watch.begin()
 		return nil
 	}
 	if f.deleted() {
-		f.forgetAll()
+		f.loseAll()
 		return nil
 	}
-	defer func() {
-		if err != nil { // what was seen was not used: look again next time
-			f.stamps[0].settled = false
+	return f.catchUp()
+}
+
+// unchanged says whether the index has all that is in the folder.
+func (f *Folder) unchanged() bool {
+	for i, fd := range []int{f.cur, f.new} {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) != nil || !f.ix.stamps[i].settled || st.Mtim.Nano() != f.ix.stamps[i].mtime {
+			return false
 		}
-	}()
-	done, err := f.scan()
-	if err != nil || done {
-		return err
 	}
-	// There is something to give a UID to, to move out of new/, or missing:
-	// the lock keeps renames by others of our kind out of the second look.
-	return f.withLock(func() error {
-		_, err := f.scan()
-		return err
-	})
+	stamp, ok := f.uidlistStamp()
+	return ok && stamp == f.ix.uidlist
 }
 
 // deleted says whether another session has removed the folder.
@@ -61,296 +56,242 @@ func (f *Folder) deleted() bool {
 	return unix.Fstat(f.dir, &st) == nil && st.Nlink == 0
 }
 
-// forgetAll leaves a deleted folder empty.
-func (f *Folder) forgetAll() {
-	for _, m := range f.list {
-		m.Gone = true
-	}
-	clear(f.byKey)
+// loseAll leaves a deleted folder empty.
+func (f *Folder) loseAll() {
+	h := f.ix.indexHeader
+	h.expunges++
+	f.adopt(newBuilder(h, 0, 0).memory())
 }
 
-// quiet says whether nobody has changed the folder while it was read: its
-// directories are as they were, and nobody holds the lock under which UIDs are
-// given out before their messages are there.
-func (f *Folder) quiet() bool {
-	var st unix.Stat_t
-	return f.unchanged() && unix.Fstatat(f.dir, uidlistLock, &st, unix.AT_SYMLINK_NOFOLLOW) == unix.ENOENT
-}
-
-func (f *Folder) unchanged() bool {
-	for i, fd := range []int{f.cur, f.new} {
-		var st unix.Stat_t
-		if unix.Fstat(fd, &st) != nil || !f.stamps[i].settled || st.Mtim.Nano() != f.stamps[i].mtime {
-			return false
-		}
+// catchUp reads the folder and makes the index say what is in it. Where
+// nothing can be written, messages that have UIDs are read all the same.
+func (f *Folder) catchUp() error {
+	err := f.withLock(f.scan)
+	if err == nil || !unwritable(err) {
+		return err
 	}
-	return true
-}
-
-// granularity is how long two changes may share one time stamp: a tick of the
-// kernel, or two seconds where the file system keeps whole seconds.
-func granularity(mtime int64) time.Duration {
-	if mtime%1e9 != 0 {
-		return 20 * time.Millisecond
+	f.ix.detach()
+	l, lerr := f.look()
+	if lerr != nil {
+		return lerr
 	}
-	return 2 * time.Second
-}
-
-// scan reads both directories and the uidlist. Without the lock it only looks:
-// false means that there is something to do under it.
-func (f *Folder) scan() (done bool, err error) {
-	f.round++
-	f.readKeywords() // without them mail is read all the same, with keywords named unknown-n
-	start := time.Now()
-	var unknown []*Message
-	for i, fd := range []int{f.new, f.cur} { // a message moves from new to cur, never back
-		var st unix.Stat_t
-		if err := unix.Fstat(fd, &st); err != nil {
-			return false, fmt.Errorf("stat folder: %w", err)
-		}
-		mtime := st.Mtim.Nano()
-		f.stamps[1-i] = dirStamp{mtime, start.Sub(time.Unix(0, mtime)) > granularity(mtime)}
-		err := eachFile(fd, func(name string) {
-			if m := f.seen(name, i == 0); m != nil {
-				unknown = append(unknown, m)
-			}
-		})
-		if err != nil {
-			return false, err
-		}
+	u, lerr := f.uidlistNow()
+	if lerr != nil || u.version == 0 || !f.takeUIDs(l, u) {
+		return err
 	}
-	missing := false
-	for _, m := range f.list {
-		missing = missing || m.round != f.round && !m.Gone
-	}
-	if f.locked == 0 {
-		if missing || f.UIDValidity == 0 && !f.readUIDsOf(unknown) || f.UIDValidity != 0 && len(unknown) > 0 {
-			f.forgetUnknown(unknown)
-			return false, nil
-		}
-		if !f.readOnly && f.anyInNew() {
-			return false, nil
-		}
-		return true, nil
-	}
-	for _, m := range f.list {
-		if m.round != f.round && !m.Gone {
-			m.Gone = true
-			delete(f.byKey, m.key)
-		}
-	}
-	if err := f.giveUIDs(unknown); err != nil {
-		f.forgetUnknown(unknown)
-		return false, err
-	}
-	if !f.readOnly {
-		return true, f.moveNew()
-	}
-	return true, nil
-}
-
-// seen notes a file that was found; it returns a message that was not known.
-func (f *Folder) seen(name string, inNew bool) *Message {
-	key, info := splitName(name)
-	m := f.byKey[key]
-	if m == nil {
-		m = &Message{key: key, Size: -1, CRLF: -1}
-		if n, ok := sizeField(key, 'S'); ok {
-			m.Size = n
-		}
-		if n, ok := sizeField(key, 'W'); ok {
-			m.CRLF = n
-		}
-		f.byKey[key] = m
-		m.Flags, m.rest = parseInfo(info)
-	} else if m.name != name {
-		flags, rest := parseInfo(info)
-		m.Changed = m.Changed || flags != m.Flags
-		m.Flags, m.rest = flags, rest
-	}
-	fresh := m.UID == 0 && m.round != f.round
-	m.name, m.inNew, m.round = name, inNew, f.round
-	if fresh {
-		return m
-	}
+	l.fresh = slices.DeleteFunc(l.fresh, func(e *found) bool { return e.uid == 0 })
+	f.ix.uidvalidity, f.ix.uidnext, f.ix.uidlist = u.uidvalidity, max(u.uidnext, f.ix.uidnext), u.stamp
+	f.ix.stamps = l.stamps
+	f.apply(l, f.missing(l))
 	return nil
 }
 
-// forgetUnknown takes back what a scan without the lock found and could not use.
-func (f *Folder) forgetUnknown(unknown []*Message) {
-	for _, m := range unknown {
-		if m.UID == 0 {
-			delete(f.byKey, m.key)
-		}
-	}
-}
-
-func (f *Folder) anyInNew() bool {
-	for _, m := range f.list {
-		if m.inNew && !m.Gone {
-			return true
-		}
-	}
-	return false
-}
-
-// readUIDsOf gives the messages of a folder that is being opened the UIDs in
-// the uidlist; false if that does not know all of them.
-func (f *Folder) readUIDsOf(unknown []*Message) bool {
-	u, err := readUIDList(f.dir)
-	if err != nil || u.version == 0 {
-		return false
-	}
-	if len(f.takeUIDs(u, unknown)) > 0 || !f.quiet() {
-		for _, m := range unknown {
-			m.UID = 0
-		}
-		return false
-	}
-	f.adopt(u, unknown)
-	return true
-}
-
-// takeUIDs gives messages their UIDs of the uidlist and returns those that
-// have none there.
-func (f *Folder) takeUIDs(u *uidlist, unknown []*Message) (rest []*Message) {
-	last := f.lastUID()
-	for _, r := range u.records {
-		// What comes back below a UID that the client has seen cannot be
-		// shown before the folder is opened anew.
-		if m := f.byKey[r.key]; m != nil && m.UID == 0 && m.round == f.round && r.uid > last {
-			m.UID = r.uid
-			if v, ok := field(r.fields, 'W'); ok && m.CRLF < 0 {
-				m.CRLF = v
-			}
-		}
-	}
-	for _, m := range unknown {
-		if m.UID == 0 {
-			rest = append(rest, m)
-		}
-	}
-	return rest
-}
-
-func field(fields string, letter byte) (int64, bool) {
-	for fl := range strings.FieldsSeq(fields) {
-		if fl[0] == letter {
-			n, err := strconv.ParseInt(fl[1:], 10, 64)
-			return n, err == nil
-		}
-	}
-	return 0, false
-}
-
-func (f *Folder) lastUID() uint32 {
-	if len(f.list) == 0 {
-		return 0
-	}
-	return f.list[len(f.list)-1].UID
-}
-
-// adopt appends messages that have UIDs to the list.
-func (f *Folder) adopt(u *uidlist, fresh []*Message) {
-	f.UIDValidity, f.UIDNext = u.uidvalidity, u.uidnext
-	slices.SortFunc(fresh, func(a, b *Message) int { return compare(uint64(a.UID), uint64(b.UID)) })
-	f.list = append(f.list, fresh...)
-}
-
-// uidlistNow reads the uidlist under the lock. One that cannot be read is
-// begun anew, under a new UIDVALIDITY.
-func (f *Folder) uidlistNow() (*uidlist, error) {
-	u, err := readUIDList(f.dir)
-	if err != nil && !isHeaderError(err) {
-		return nil, err
-	}
-	if err != nil {
-		u = &uidlist{uidnext: 1}
-	}
-	if f.UIDValidity != 0 && u.uidvalidity != f.UIDValidity {
-		return nil, fmt.Errorf("folder %s: UIDVALIDITY changed: %w", f.Name, ErrNoFolder)
-	}
-	return u, nil
-}
-
-// giveUIDs gives every new message a UID, under the lock, and makes them last
-// before anybody hears of them.
-func (f *Folder) giveUIDs(unknown []*Message) error {
-	if len(unknown) == 0 && f.UIDValidity != 0 {
-		return nil
-	}
-	u, err := f.uidlistNow()
+// scan reads the folder under the lock, gives new messages UIDs, and takes
+// them out of new/.
+func (f *Folder) scan() error {
+	f.readKeywords()
+	l, err := f.look()
 	if err != nil {
 		return err
 	}
-	rest := f.takeUIDs(u, unknown)
-	slices.SortFunc(rest, func(a, b *Message) int { return deliveredBefore(a.key, b.key) })
-	known := map[string]bool{}
-	if f.UIDValidity != 0 && len(rest) > 0 {
-		for _, r := range u.records {
-			known[r.key] = true
+	missing := f.missing(l)
+	if len(missing) > 0 && f.ix.uidvalidity != 0 {
+		again, err := f.look()
+		if err != nil {
+			return err
 		}
+		missing = slices.DeleteFunc(missing, func(n int) bool { return again.seen[n] || l.seen[n] })
+		l = again
 	}
-	var recs []uidRecord
-	var fresh []*Message
-	for _, m := range rest {
-		if known[m.key] {
-			delete(f.byKey, m.key) // see takeUIDs
-			continue
-		}
-		m.UID = u.uidnext + uint32(len(recs))
-		recs = append(recs, uidRecord{uid: m.UID, key: m.key})
+	agree, err := f.giveUIDs(l)
+	if err != nil {
+		return err
 	}
-	for _, m := range unknown {
-		if m.UID != 0 {
-			fresh = append(fresh, m)
-		}
+	if !agree { // the uidlist was made anew, or says otherwise
+		f.adopt(emptyIndex())
+		return f.scan()
 	}
-	if len(recs) > 0 || u.version == 0 {
-		if err := f.appendUIDs(u, recs); err != nil {
+	f.ix.stamps = l.stamps
+	if !f.readOnly {
+		if err := f.moveNew(l); err != nil {
 			return err
 		}
 	}
-	f.adopt(u, fresh)
-	return f.compact(u)
+	f.apply(l, missing)
+	f.watch.begin()
+	return f.compact()
 }
 
-// compact rewrites a uidlist in which most lines are of messages long gone.
-func (f *Folder) compact(u *uidlist) error {
-	if len(u.records) < 100 || len(f.byKey)*2 > len(u.records) {
-		return nil
+// giveUIDs gives every new message a UID, under the lock, and makes them last
+// before anybody hears of them. False: the index is not that of the uidlist.
+func (f *Folder) giveUIDs(l *look) (agree bool, err error) {
+	stamp, _ := f.uidlistStamp()
+	if len(l.fresh) == 0 && f.ix.uidvalidity != 0 && stamp == f.ix.uidlist {
+		return true, nil
 	}
-	live := u.records[:0]
-	for _, r := range u.records {
-		if f.byKey[r.key] != nil {
-			live = append(live, r)
+	u, err := f.uidlistNow()
+	if err != nil {
+		return false, err
+	}
+	if f.ix.uidvalidity != 0 && (u.uidvalidity != f.ix.uidvalidity || !f.takeUIDs(l, u)) {
+		return false, nil
+	}
+	if f.ix.uidvalidity == 0 {
+		f.takeUIDs(l, u)
+	}
+	f.ix.uidlines = uint32(len(u.records))
+	var rest []*found
+	for _, e := range l.fresh {
+		if e.uid == 0 {
+			e.time = deliveryTimeOf(e.key)
+			rest = append(rest, e)
 		}
 	}
-	u.records = live
-	return f.rewriteUIDList(u)
+	slices.SortFunc(rest, deliveredBefore)
+	recs := make([]uidRecord, len(rest))
+	for i, e := range rest {
+		e.uid = u.uidnext + uint32(i)
+		recs[i] = uidRecord{uid: e.uid, key: e.key}
+	}
+	f.ix.uidlines += uint32(len(recs))
+	switch {
+	case len(recs) > 0:
+		err = f.appendUIDs(u, recs)
+	case u.version != 3 || u.torn:
+		err = f.rewriteUIDList(u)
+	default:
+		f.ix.uidlist, f.ix.uidvalidity, f.ix.uidnext = u.stamp, u.uidvalidity, u.uidnext
+	}
+	slices.SortFunc(l.fresh, func(a, b *found) int { return cmp.Compare(a.uid, b.uid) })
+	return true, err
 }
 
 // moveNew moves messages out of new/, under the lock: from now on they are no
 // longer recent to other sessions.
-func (f *Folder) moveNew() error {
-	for _, m := range f.list {
-		if !m.inNew || m.Gone {
-			continue
-		}
-		name := m.name
-		if !strings.Contains(name, ":2,") {
-			name = joinName(m.key, 0, "")
-		}
-		err := unix.Renameat2(f.new, m.name, f.cur, name, unix.RENAME_NOREPLACE)
-		if err == unix.ENOENT { // another program was quicker: the next scan sees
-			f.stamps[0].settled = false
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("rename new/%s: %w", m.name, err)
-		}
-		m.name, m.inNew, m.Recent = name, false, true
-		f.stamps[0].settled, f.stamps[1].settled = false, false
+func (f *Folder) moveNew(l *look) error {
+	var moves []*found
+	uids := map[*found]uint32{}
+	for _, e := range l.edits {
+		uids[e.f] = f.ix.record(e.n).uid
+		moves = append(moves, e.f)
 	}
+	for n, exact := range l.exact { // an EXAMINE left them there
+		if r := f.ix.record(n); r.state&(stateNew|stateExpunged) == stateNew && exact {
+			e := l.keep(f.ix.key(&r), nil, false, true)
+			if r.state&stateBare == 0 {
+				_, info, _ := splitName([]byte(f.ix.fileName(&r)))
+				e.info, e.colon = info, true
+			}
+			l.edits = append(l.edits, edit{n, e})
+			uids[e] = r.uid
+			moves = append(moves, e)
+		}
+	}
+	moves = append(moves, l.fresh...)
+	return f.changing(func() error {
+		for _, e := range moves {
+			if !e.inNew {
+				continue
+			}
+			err := f.takeOut(e)
+			if err == unix.ENOENT { // another program was quicker: the next scan sees
+				f.ix.stamps[0].settled = false
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			uid := e.uid
+			if uid == 0 {
+				uid = uids[e]
+			}
+			f.setRecent(uid)
+		}
+		return nil
+	})
+}
+
+// takeOut moves one file from new/ to cur/.
+func (f *Folder) takeOut(e *found) error {
+	name := string(e.key)
+	if e.colon {
+		name += ":" + string(e.info)
+	}
+	info := e.info
+	if !e.colon || len(info) < 2 || string(info[:2]) != "2," {
+		info = []byte("2,")
+	}
+	target := string(e.key) + ":" + string(info)
+	err := unix.Renameat2(f.new, name, f.cur, target, unix.RENAME_NOREPLACE)
+	if err == unix.ENOENT {
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("rename new/%s: %w", name, err)
+	}
+	e.inNew, e.colon, e.info = false, true, info
 	return nil
+}
+
+// apply writes what a look showed into the index.
+func (f *Folder) apply(l *look, missing []int) {
+	f.edit(l.edits, missing)
+	anew := f.ix.records.fd < 0 && f.locked > 0 || !f.ix.sameBoot()
+	if n := int(f.ix.count); anew || len(l.fresh) > 0 && n > 0 && l.fresh[0].uid < f.ix.record(n-1).uid {
+		f.rebuild(l.fresh)
+		return
+	}
+	for _, e := range l.fresh {
+		r := e.record(f.ix.change())
+		f.ix.setName(&r, e.key, string(e.info), e.colon)
+		f.ix.add(&r)
+	}
+	f.ix.flush()
+	f.see()
+}
+
+// edit brings records up to date.
+func (f *Folder) edit(edits []edit, missing []int) {
+	for _, e := range edits {
+		r := f.ix.record(e.n)
+		if r.state&stateExpunged != 0 { // it is back
+			r.state &^= stateExpunged
+			f.ix.expunged--
+		}
+		r.state &^= stateNew
+		if e.f.inNew {
+			r.state |= stateNew
+		}
+		flags := r.flags
+		f.ix.setName(&r, e.f.key, string(e.f.info), e.f.colon)
+		if r.flags != flags {
+			r.modseq = f.ix.change()
+		}
+		f.ix.put(e.n, &r)
+	}
+	for _, n := range missing {
+		f.expungeRecord(n)
+	}
+}
+
+// expungeRecord notes that a message is gone.
+func (f *Folder) expungeRecord(n int) {
+	r := f.ix.record(n)
+	r.state |= stateExpunged
+	r.modseq = f.ix.change()
+	f.ix.expunged++
+	f.ix.expunges++
+	f.ix.put(n, &r)
+}
+
+// record makes the record of a file, without its name and flags.
+func (e *found) record(modseq uint64) record {
+	r := record{uid: e.uid, modseq: modseq, size: sizeField(e.key, 'S'), crlf: sizeField(e.key, 'W'), date: -1}
+	if r.crlf < 0 {
+		r.crlf = e.crlf
+	}
+	if e.inNew {
+		r.state = stateNew
+	}
+	return r
 }

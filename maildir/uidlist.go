@@ -41,14 +41,14 @@ type uidlist struct {
 	uidnext     uint32
 	header      []string // other header fields of version 3, kept
 	records     []uidRecord
-	size        int64 // of the file that was read
-	torn        bool  // the last line has no LF: it must be rewritten, not appended to
+	stamp       fileStamp
+	torn        bool // the last line has no LF: it must be rewritten, not appended to
 }
 
 type uidRecord struct {
 	uid    uint32
-	fields string // " W125 P0123uidl", kept
-	key    string
+	fields []byte // " W125 P0123uidl", kept
+	key    []byte
 }
 
 var errUIDList = errors.New("unreadable header")
@@ -77,7 +77,8 @@ func readUIDList(dir int) (*uidlist, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", uidlistName, err)
 	}
-	u.size = int64(n)
+	u.stamp = stampOf(&st)
+	u.stamp.size = int64(n)
 	return u, nil
 }
 
@@ -93,7 +94,7 @@ func parseUIDList(text []byte) (*uidlist, error) {
 	for len(rest) > 0 {
 		line, tail, whole := bytes.Cut(rest, []byte("\n"))
 		rest = tail
-		r, ok := parseUIDRecord(string(line), u.version)
+		r, ok := parseUIDRecord(line, u.version)
 		if !whole || !ok || r.uid <= last {
 			continue
 		}
@@ -132,70 +133,134 @@ func (u *uidlist) parseHeader(f []string) error {
 }
 
 // parseUIDRecord reads "<uid>( <A-Z><value>)* :<key>", or version 1's "<uid> <key>".
-func parseUIDRecord(line string, version int) (uidRecord, bool) {
-	digits, rest, ok := strings.Cut(line, " ")
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if !ok || err != nil || n == 0 || n == 1<<32-1 {
-		return uidRecord{}, false
+func parseUIDRecord(line []byte, version int) (r uidRecord, ok bool) {
+	uid, rest := leadingNumber(line)
+	if uid == 0 || uid >= 1<<32-1 || len(rest) == 0 || rest[0] != ' ' {
+		return r, false
 	}
-	r := uidRecord{uid: uint32(n)}
-	name := rest
+	r.uid, rest = uint32(uid), rest[1:]
 	if version == 3 {
-		i := strings.IndexByte(rest, ':')
+		i := bytes.IndexByte(rest, ':')
 		if i < 0 || i > 0 && rest[i-1] != ' ' {
-			return uidRecord{}, false
+			return r, false
 		}
 		if i > 0 {
-			r.fields = " " + strings.TrimRight(rest[:i], " ")
+			r.fields = bytes.TrimRight(rest[:i], " ")
 		}
-		name = rest[i+1:]
+		rest = rest[i+1:]
 	}
-	r.key, _ = splitName(name)
-	return r, r.key != "" && strings.IndexByte(r.key, '/') < 0
+	r.key, _, _ = splitName(rest)
+	return r, len(r.key) > 0 && bytes.IndexByte(r.key, '/') < 0
 }
 
 func (r uidRecord) append(b []byte) []byte {
 	b = strconv.AppendUint(b, uint64(r.uid), 10)
-	b = append(b, r.fields...)
+	if len(r.fields) > 0 {
+		b = append(append(b, ' '), r.fields...)
+	}
 	b = append(b, " :"...)
 	b = append(b, r.key...)
 	return append(b, '\n')
 }
 
+// field returns the number in a field, -1 if there is none.
+func (r uidRecord) field(letter byte) int64 {
+	for f := range bytes.FieldsSeq(r.fields) {
+		if f[0] == letter {
+			if n, rest := leadingNumber(f[1:]); len(rest) == 0 && len(f) > 1 {
+				return int64(n)
+			}
+		}
+	}
+	return -1
+}
+
+// uidlistStamp returns which version of the uidlist there is now.
+func (f *Folder) uidlistStamp() (fileStamp, bool) {
+	var st unix.Stat_t
+	if unix.Fstatat(f.dir, uidlistName, &st, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return fileStamp{}, false
+	}
+	return stampOf(&st), true
+}
+
+// uidlistNow reads the uidlist under the lock. One that cannot be read is
+// begun anew, under a new UIDVALIDITY.
+func (f *Folder) uidlistNow() (*uidlist, error) {
+	u, err := readUIDList(f.dir)
+	if err != nil && !errors.Is(err, errUIDList) {
+		return nil, err
+	}
+	if err != nil {
+		u = &uidlist{uidnext: 1}
+	}
+	if f.UIDValidity != 0 && u.uidvalidity != f.UIDValidity {
+		return nil, fmt.Errorf("folder %s: UIDVALIDITY changed: %w", f.Name, ErrNoFolder)
+	}
+	u.uidnext = max(u.uidnext, f.ix.uidnext)
+	return u, nil
+}
+
+// addUIDs appends records for keys to the uidlist, under the lock, and returns
+// the UID of the first. What is on the disk afterwards never gives one of them
+// to another. The uidlist is read only if another has written it.
+func (f *Folder) addUIDs(keys [][]byte) (first uint32, err error) {
+	stamp, _ := f.uidlistStamp()
+	u := &uidlist{version: 3, uidvalidity: f.ix.uidvalidity, uidnext: f.ix.uidnext, stamp: stamp}
+	if f.ix.uidlines == 0 || stamp != f.ix.uidlist {
+		if u, err = f.uidlistNow(); err != nil {
+			return 0, err
+		}
+		f.ix.uidlines = uint32(len(u.records))
+	}
+	first = u.uidnext
+	if uint64(first)+uint64(len(keys)) >= 1<<32-1 {
+		return 0, fmt.Errorf("folder %s: no UIDs left", f.Name)
+	}
+	recs := make([]uidRecord, len(keys))
+	for i, key := range keys {
+		recs[i] = uidRecord{uid: first + uint32(i), key: key}
+	}
+	if err := f.appendUIDs(u, recs); err != nil {
+		return 0, err
+	}
+	f.ix.uidlines += uint32(len(keys))
+	return first, nil
+}
+
 // appendUIDs adds records under the lock, and makes the file if there is none.
-// What is on the disk afterwards never gives one of these UIDs to another.
 func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord) error {
-	if len(recs) == 0 && u.version != 0 {
-		return nil
-	}
-	u.records = append(u.records, recs...)
-	if len(recs) > 0 {
-		u.uidnext = max(u.uidnext, recs[len(recs)-1].uid+1)
-	}
+	u.uidnext += uint32(len(recs))
 	if u.version != 3 || u.torn {
+		u.records = append(u.records, recs...)
 		return f.rewriteUIDList(u)
 	}
-	f.UIDValidity = u.uidvalidity
 	fd, err := unix.Openat(f.dir, uidlistName, unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", uidlistName, err)
 	}
-	file := os.NewFile(uintptr(fd), uidlistName)
-	defer file.Close()
+	defer unix.Close(fd)
 	var b []byte
 	for _, r := range recs {
 		b = r.append(b)
 	}
-	if _, err := file.Write(b); err != nil {
-		unix.Ftruncate(fd, u.size) // a torn line would cost the next one
-		return err
+	if err = writeAll(fd, b); err == nil && f.store.fsync != Never {
+		err = unix.Fdatasync(fd)
 	}
-	if f.store.fsync != Never {
-		if err := unix.Fdatasync(fd); err != nil {
-			return fmt.Errorf("fdatasync %s: %w", uidlistName, err)
-		}
+	if err != nil {
+		unix.Ftruncate(fd, u.stamp.size) // a torn line would cost the next one
+		return fmt.Errorf("write %s: %w", uidlistName, err)
 	}
-	u.size += int64(len(b))
+	return f.knowUIDList(fd, u)
+}
+
+// knowUIDList notes in the index what the uidlist is now.
+func (f *Folder) knowUIDList(fd int, u *uidlist) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", uidlistName, err)
+	}
+	f.ix.uidlist, f.ix.uidvalidity, f.ix.uidnext = stampOf(&st), u.uidvalidity, u.uidnext
 	return nil
 }
 
@@ -223,9 +288,7 @@ func (f *Folder) rewriteUIDList(u *uidlist) error {
 	}
 	defer unix.Close(fd)
 	u.version, u.torn = 3, false
-	f.UIDValidity = u.uidvalidity
-	u.size = int64(len(b))
-	return nil
+	return f.knowUIDList(fd, u)
 }
 
 // replace writes a new file and renames it over the old one: data first, then

@@ -1,57 +1,308 @@
 package maildir
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// pollInterval is how often a folder is looked at where inotify is exhausted.
+// pollInterval is how often a folder is looked at where its changes are not
+// told: inotify is exhausted, or the file system is another machine's.
 const pollInterval = 15 * time.Second
+
+// A watch gathers the names of files that come, go and are renamed in a folder.
+// Once it is complete, nothing else needs to be looked at to know what is there.
+type watch struct {
+	file *os.File // of inotify
+	fd   int
+	cur  int32 // inotify's descriptors
+	new  int32
+	full bool // events since the folder was last read are all there
+}
+
+// An event is the last that was heard of a key.
+type event struct {
+	found
+	absent  bool
+	deleted bool // not only renamed to we do not know where
+}
+
+// follow begins to watch, once a folder is looked at again or changed.
+func (f *Folder) follow() {
+	if !f.follows || f.watch != nil {
+		return
+	}
+	f.watch = &watch{fd: -1}
+	if isRemote(f.cur) {
+		return
+	}
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return
+	}
+	const events = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ONLYDIR
+	cur, err := unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/self/fd/%d", f.cur), events)
+	if err == nil {
+		var new int
+		if new, err = unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/self/fd/%d", f.new), events); err == nil {
+			f.watch.cur, f.watch.new = int32(cur), int32(new)
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return
+	}
+	f.watch.fd, f.watch.file = fd, os.NewFile(uintptr(fd), "inotify")
+	if f.unchanged() {
+		f.watch.begin()
+	}
+}
+
+// isRemote says whether a directory's changes may be made on another machine.
+func isRemote(fd int) bool {
+	const fuse, smb2, cifs, ceph, lustre, gpfs = 0x65735546, 0xfe534d42, 0xff534d42, 0x00c36400, 0x0bd00bd0, 0x47504653
+	var st unix.Statfs_t
+	if unix.Fstatfs(fd, &st) != nil {
+		return true
+	}
+	switch uint32(st.Type) {
+	case unix.NFS_SUPER_MAGIC, unix.V9FS_MAGIC, unix.AFS_SUPER_MAGIC, fuse, smb2, cifs, ceph, lustre, gpfs:
+		return true
+	}
+	return false
+}
+
+// begin notes that the index has all that was in the folder when it was read,
+// after the watch had begun.
+func (w *watch) begin() {
+	if w != nil {
+		w.full = w.fd >= 0
+	}
+}
+
+// complete says whether events tell all that changes.
+func (w *watch) complete() bool { return w != nil && w.full }
+
+func (w *watch) close() {
+	if w != nil && w.file != nil {
+		w.file.Close()
+	}
+}
+
+// drain returns what was heard of since the last time. Not complete: too much
+// to be kept.
+func (w *watch) drain() (events []*event, complete bool) {
+	var buf [16 << 10]byte
+	known := map[string]*event{}
+	for {
+		n, err := unix.Read(w.fd, buf[:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return events, err == unix.EAGAIN
+		}
+		for b := buf[:n]; len(b) >= unix.SizeofInotifyEvent; {
+			wd := int32(binary.NativeEndian.Uint32(b))
+			mask := binary.NativeEndian.Uint32(b[4:])
+			end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(b[12:]))
+			name, _, _ := bytes.Cut(b[unix.SizeofInotifyEvent:end], []byte{0})
+			b = b[end:]
+			if mask&unix.IN_Q_OVERFLOW != 0 {
+				return nil, false
+			}
+			if len(name) == 0 || name[0] == '.' || mask&unix.IN_ISDIR != 0 {
+				continue
+			}
+			key, info, colon := splitName(bytes.Clone(name))
+			e := known[string(key)]
+			if e == nil {
+				e = &event{}
+				known[string(key)] = e
+				events = append(events, e)
+			}
+			gone := mask&(unix.IN_DELETE|unix.IN_MOVED_FROM) != 0
+			if gone && e.key != nil && !e.absent && (!bytes.Equal(e.info, info) || e.inNew != (wd == w.new)) {
+				continue // an older name of a file that has another by now
+			}
+			e.found = found{key: key, info: info, colon: colon, inNew: wd == w.new, crlf: -1}
+			e.absent, e.deleted = gone, mask&unix.IN_DELETE != 0
+		}
+	}
+}
+
+// followEvents brings the index up to date with what the watch has heard of.
+func (f *Folder) followEvents() error {
+	events, complete := f.watch.drain()
+	if !complete {
+		f.watch.full = false
+		return f.catchUp()
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	if f.ix.records.fd >= 0 && f.ix.reload() == nil {
+		f.see()
+		if l, missing := f.weigh(events); len(l.fresh)+len(l.edits)+len(missing) == 0 {
+			return nil // this session's own changes, or told by another in the index
+		}
+	}
+	if f.deleted() {
+		f.loseAll()
+		return nil
+	}
+	err := f.withLock(func() error {
+		f.readKeywords()
+		l, missing := f.weigh(events)
+		if len(missing) > 0 && slices.ContainsFunc(events, func(e *event) bool { return e.absent && !e.deleted }) {
+			return f.scan() // perhaps only half of a rename was heard of
+		}
+		agree, err := f.giveUIDs(l)
+		if err != nil || !agree {
+			return errorOr(err, f.scan)
+		}
+		if !f.readOnly {
+			if err := f.moveNew(l); err != nil {
+				return err
+			}
+		}
+		f.apply(l, missing)
+		return nil
+	})
+	if err != nil {
+		f.watch.full = false // look again next time
+	}
+	if unwritable(err) {
+		return f.catchUp()
+	}
+	return err
+}
+
+func errorOr(err error, fn func() error) error {
+	if err != nil {
+		return err
+	}
+	return fn()
+}
+
+// weigh compares events with the index.
+func (f *Folder) weigh(events []*event) (l *look, missing []int) {
+	l = &look{}
+	t := newKeyTable(len(events), func(n int) []byte { return events[n].key })
+	for i := range events {
+		t.add(i)
+	}
+	met := make([]bool, len(events))
+	for n, left := int(f.ix.count)-1, len(events); n >= 0 && left > 0; n-- {
+		r := f.ix.record(n)
+		i, ok := t.find(f.ix.key(&r))
+		if !ok {
+			continue
+		}
+		left--
+		met[i] = true
+		switch e := events[i]; {
+		case e.absent && r.state&stateExpunged == 0:
+			missing = append(missing, n)
+		case !e.absent && !f.matches(n, e.info, e.colon, e.inNew):
+			l.edits = append(l.edits, edit{n, &e.found})
+		}
+	}
+	for i, e := range events {
+		if !met[i] && !e.absent && f.isFile(&e.found) {
+			l.fresh = append(l.fresh, &e.found)
+		}
+	}
+	return l, missing
+}
+
+// isFile says whether a name that was heard of is a message.
+func (f *Folder) isFile(e *found) bool {
+	name := string(e.key)
+	if e.colon {
+		name += ":" + string(e.info)
+	}
+	dir := f.cur
+	if e.inNew {
+		dir = f.new
+	}
+	return isRegular(dir, name)
+}
+
+// Settle tells those who come later that the folder was followed to this
+// point, so that they need not read it. It waits until the clock has gone on
+// since the last change, some 20 ms at most.
+func (f *Folder) Settle() {
+	if !f.watch.complete() || f.ix.records.fd < 0 || f.unchanged() {
+		return
+	}
+	var stamps [2]dirStamp
+	for range 3 {
+		if f.Sync() != nil || !f.watch.complete() {
+			return
+		}
+		wait := time.Duration(0)
+		for i, fd := range []int{f.cur, f.new} {
+			var err error
+			if stamps[i], err = stampDir(fd); err != nil || stamps[i].mtime%1e9 == 0 {
+				return
+			}
+			if !stamps[i].settled {
+				wait = granularity(stamps[i].mtime)
+			}
+		}
+		if wait == 0 {
+			break
+		}
+		time.Sleep(wait)
+	}
+	if events, complete := f.watch.drain(); !stamps[0].settled || !stamps[1].settled || len(events) > 0 || !complete {
+		f.watch.full = complete && len(events) == 0
+		return
+	}
+	if l, err := takeLock(f.dir, uidlistLock, 0); err == nil {
+		defer l.release()
+		if f.ix.reload() == nil {
+			f.ix.stamps = stamps
+			f.ix.flush()
+		}
+	}
+}
 
 // A Watch calls a function whenever a folder may have changed.
 type Watch struct {
-	file *os.File // of inotify; nil: polling
+	w    *watch
 	stop chan struct{}
 	done chan struct{} // closed when changed will not be called any more
 }
 
-// Watch begins to watch; changed is called on another goroutine.
+// Watch begins to call changed, on another goroutine.
 func (f *Folder) Watch(changed func()) *Watch {
-	w := &Watch{stop: make(chan struct{}), done: make(chan struct{})}
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err == nil {
-		const events = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO
-		for _, dir := range []int{f.cur, f.new} { // the folder that is open, whatever it is called now
-			if _, werr := unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/self/fd/%d", dir), events); werr != nil {
-				err = werr
-			}
-		}
-		w.file = os.NewFile(uintptr(fd), "inotify")
-	}
-	if err != nil {
-		if w.file != nil {
-			w.file.Close()
-			w.file = nil
-		}
+	f.follow()
+	w := &Watch{w: f.watch, stop: make(chan struct{}), done: make(chan struct{})}
+	if f.watch == nil || f.watch.fd < 0 {
 		go w.poll(changed)
-		return w
+	} else {
+		go w.wait(changed)
 	}
-	go w.read(changed)
 	return w
 }
 
-func (w *Watch) read(changed func()) {
+func (w *Watch) wait(changed func()) {
 	defer close(w.done)
-	buf := make([]byte, 4<<10)
-	for {
-		if _, err := w.file.Read(buf); err != nil {
-			return // closed
-		}
-		changed()
+	conn, err := w.w.file.SyscallConn()
+	if err != nil {
+		return
 	}
+	conn.Read(func(uintptr) bool { // once at the beginning, then for whatever comes
+		changed()
+		return false
+	})
 }
 
 func (w *Watch) poll(changed func()) {
@@ -68,11 +319,14 @@ func (w *Watch) poll(changed func()) {
 	}
 }
 
-// Stop ends the watch, and waits for a call of its function to return.
+// Stop ends the calls, and waits for one to return.
 func (w *Watch) Stop() {
 	close(w.stop)
-	if w.file != nil {
-		w.file.Close()
+	if w.w != nil && w.w.file != nil {
+		w.w.file.SetReadDeadline(time.Unix(1, 0))
 	}
 	<-w.done
+	if w.w != nil && w.w.file != nil {
+		w.w.file.SetReadDeadline(time.Time{})
+	}
 }

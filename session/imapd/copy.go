@@ -12,12 +12,12 @@ import (
 // copy: RFC 3501 section 6.4.7, UID COPY: section 6.4.8, COPYUID: RFC 4315
 // section 3.
 func (s *session) copy(uid bool) error {
-	msgs, dest, done, err := s.copyArgs(uid)
+	places, dest, done, err := s.copyArgs(uid)
 	if err != nil {
 		return err
 	}
 	defer done()
-	from, to, err := s.box.Copy(msgs, dest)
+	from, to, err := s.box.Copy(places, dest)
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (s *session) copy(uid bool) error {
 
 // move: RFC 6851 section 3.
 func (s *session) move(uid bool) error {
-	msgs, dest, done, err := s.copyArgs(uid)
+	places, dest, done, err := s.copyArgs(uid)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (s *session) move(uid bool) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	from, to, err := s.box.Move(msgs, dest)
+	from, to, err := s.box.Move(places, dest)
 	if len(to) > 0 {
 		// Before the EXPUNGE responses: RFC 6851 section 4.3.
 		s.w.Status("*", goimap.StatusResponseTypeOK, copyUID(dest, from, to), "Moved")
@@ -47,7 +47,7 @@ func (s *session) move(uid bool) error {
 	return s.finish(true, "", "MOVE done")
 }
 
-func (s *session) copyArgs(uid bool) (msgs []*maildir.Message, dest *maildir.Folder, done func(), err error) {
+func (s *session) copyArgs(uid bool) (places []int, dest *maildir.Folder, done func(), err error) {
 	set, err := s.set()
 	if err != nil {
 		return nil, nil, nil, err
@@ -56,7 +56,7 @@ func (s *session) copyArgs(uid bool) (msgs []*maildir.Message, dest *maildir.Fol
 	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.CRLF() {
 		return nil, nil, nil, s.d.Err()
 	}
-	indexes, gone, err := s.box.pick(set, uid)
+	places, gone, err := s.box.pick(set, uid)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -66,7 +66,7 @@ func (s *session) copyArgs(uid bool) (msgs []*maildir.Message, dest *maildir.Fol
 	if dest, done, err = s.open(name); err != nil {
 		return nil, nil, nil, err
 	}
-	return s.box.at(indexes), dest, done, nil
+	return places, dest, done, nil
 }
 
 func copyUID(dest *maildir.Folder, from, to []uint32) string {

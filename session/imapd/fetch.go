@@ -21,17 +21,18 @@ func (s *session) fetch(uid bool) error {
 		return s.d.Err()
 	}
 	items.UID = items.UID || uid
-	indexes, gone, err := s.box.pick(set, uid)
+	places, gone, err := s.box.pick(set, uid)
 	if err != nil {
 		return err
 	}
+	unseen := map[int]bool{}
 	if setsSeen(&items) && !s.box.readOnly {
-		if err := s.markSeen(indexes, &items); err != nil {
+		if unseen, err = s.markSeen(places); err != nil {
 			return err
 		}
 	}
-	for _, i := range indexes {
-		err := s.fetchOne(i, &items)
+	for _, i := range places {
+		err := s.fetchOne(i, &items, items.Flags || unseen[i])
 		if errors.Is(err, maildir.ErrGone) {
 			gone = true
 			continue
@@ -68,27 +69,29 @@ func setsSeen(items *imap.FetchItems) bool {
 	return items.RFC822 || items.RFC822Text
 }
 
-// markSeen sets \Seen, and has the reply tell those flags that changed.
-func (s *session) markSeen(indexes []int, items *imap.FetchItems) error {
-	var unseen []*maildir.Message
-	for _, m := range s.box.at(indexes) {
-		if m.Flags&maildir.Seen == 0 {
-			unseen = append(unseen, m)
-			m.Changed = true
+// markSeen sets \Seen, and returns the places of messages that had it not:
+// their replies tell the flags.
+func (s *session) markSeen(places []int) (map[int]bool, error) {
+	var unseen []int
+	told := map[int]bool{}
+	for _, i := range places {
+		if s.box.Message(i).Flags&maildir.Seen == 0 {
+			unseen = append(unseen, i)
+			told[i] = true
 		}
 	}
-	return s.box.SetFlags(unseen, func(f maildir.Flags) maildir.Flags { return f | maildir.Seen })
+	return told, s.box.SetFlags(unseen, func(f maildir.Flags) maildir.Flags { return f | maildir.Seen })
 }
 
 // fetchOne sends the response for message i. Nothing is sent if the message
 // has gone.
-func (s *session) fetchOne(i int, items *imap.FetchItems) error {
-	m := s.box.Messages()[i]
-	r := reading{s: s, m: m}
+func (s *session) fetchOne(i int, items *imap.FetchItems, flags bool) error {
+	r := reading{s: s, place: i, m: s.box.Message(i)}
 	defer r.close()
 	if err := r.prepare(items); err != nil {
 		return err
 	}
+	m := s.box.Message(i)
 	s.w.Raw("* ").Num(uint32(i + 1)).Raw(" FETCH (")
 	sep := ""
 	item := func(name string) *imap.Encoder {
@@ -99,15 +102,14 @@ func (s *session) fetchOne(i int, items *imap.FetchItems) error {
 	if items.UID {
 		item("UID").Num(m.UID)
 	}
-	if items.Flags || m.Changed {
+	if flags {
 		item("FLAGS").Flags(s.box.flagsOf(m))
-		m.Changed = false
 	}
 	if items.InternalDate {
 		item("INTERNALDATE").DateTime(r.date)
 	}
 	if items.RFC822Size {
-		item("RFC822.SIZE").Num64(m.CRLF)
+		item("RFC822.SIZE").Num64(r.m.CRLF)
 	}
 	if items.Envelope {
 		item("ENVELOPE").Append(func(b []byte) []byte { return imap.AppendEnvelope(b, r.header) })

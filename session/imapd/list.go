@@ -168,19 +168,16 @@ func (s *session) status(bool) error {
 	return s.finish(true, "", "STATUS done")
 }
 
-func statusOf(f *maildir.Folder, item string) (n uint32) {
+func statusOf(f *maildir.Folder, item string) uint32 {
 	switch item {
 	case "MESSAGES":
-		return uint32(len(f.Messages()))
+		return uint32(f.Len())
 	case "UIDNEXT":
-		return f.UIDNext
+		return f.UIDNext()
 	case "UIDVALIDITY":
 		return f.UIDValidity
 	}
-	for _, m := range f.Messages() {
-		if item == "UNSEEN" && m.Flags&maildir.Seen == 0 || item == "RECENT" && m.New() {
-			n++
-		}
-	}
-	return n
+	return uint32(f.Count(func(m maildir.Message) bool {
+		return item == "UNSEEN" && m.Flags&maildir.Seen == 0 || item == "RECENT" && m.New
+	}))
 }

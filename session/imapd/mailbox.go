@@ -30,7 +30,7 @@ var flagBits = map[goimap.Flag]maildir.Flags{
 // allBits are the flags that a client can set.
 const allBits = maildir.Replied | maildir.Flagged | maildir.Trashed | maildir.Seen | maildir.Draft | maildir.AllKeywords
 
-func (b *mailbox) flagsOf(m *maildir.Message) []goimap.Flag {
+func (b *mailbox) flagsOf(m maildir.Message) []goimap.Flag {
 	fs := make([]goimap.Flag, 0, 6)
 	for _, f := range systemFlags {
 		if m.Flags&flagBits[f] != 0 {
@@ -105,6 +105,12 @@ func (s *session) update(expunge bool) error {
 	if err := b.Sync(); err != nil {
 		return err
 	}
+	s.tellKeywords()
+	for _, place := range b.Changed() {
+		if m := b.Message(place); !m.Gone && place < b.exists {
+			s.tellFlags(place, m, false)
+		}
+	}
 	if expunge {
 		for _, n := range b.Forget() {
 			if int(n) > b.exists {
@@ -114,24 +120,12 @@ func (s *session) update(expunge bool) error {
 			b.exists--
 		}
 	}
-	s.tellKeywords()
-	recent := 0
-	list := b.Messages()
-	for i, m := range list {
-		if m.Recent {
-			recent++
-		}
-		if m.Changed && !m.Gone && i < b.exists {
-			s.tellFlags(i, m, false)
-		}
-		m.Changed = false
-	}
-	if len(list) != b.exists {
-		b.exists = len(list)
+	if b.Len() != b.exists {
+		b.exists = b.Len()
 		s.w.Raw("* ").Num(uint32(b.exists)).Raw(" EXISTS").CRLF()
 		b.recent = -1
 	}
-	if recent != b.recent {
+	if recent := b.Recent(); recent != b.recent {
 		b.recent = recent
 		s.w.Raw("* ").Num(uint32(recent)).Raw(" RECENT").CRLF()
 	}
@@ -139,57 +133,49 @@ func (s *session) update(expunge bool) error {
 }
 
 // tellFlags sends a FETCH response with the flags of message i.
-func (s *session) tellFlags(i int, m *maildir.Message, uid bool) {
+func (s *session) tellFlags(i int, m maildir.Message, uid bool) {
 	s.w.Raw("* ").Num(uint32(i + 1)).Raw(" FETCH (")
 	if uid {
 		s.w.Raw("UID ").Num(m.UID).Raw(" ")
 	}
 	s.w.Raw("FLAGS ").Flags(s.box.flagsOf(m)).Raw(")").CRLF()
-	m.Changed = false
 }
 
-// pick resolves a set of numbers or UIDs to indexes into the messages that the
-// client knows. gone says whether some of them are no longer there.
-func (b *mailbox) pick(set imap.NumSet, uid bool) (indexes []int, gone bool, err error) {
-	list := b.Messages()[:b.exists]
+// pick resolves a set of numbers or UIDs to places of messages that the client
+// knows. gone says whether some of them are no longer there.
+func (b *mailbox) pick(set imap.NumSet, uid bool) (places []int, gone bool, err error) {
 	if !uid {
 		for _, r := range set {
-			if r.Start > uint32(len(list)) || r.Stop > uint32(len(list)) || len(list) == 0 {
+			if r.Start > uint32(b.exists) || r.Stop > uint32(b.exists) || b.exists == 0 {
 				return nil, false, imap.Bad("No message has that number")
 			}
 		}
-		for _, r := range set.Resolve(uint32(len(list))) {
+		for _, r := range set.Resolve(uint32(b.exists)) {
 			for n := r.Start; n <= r.Stop; n++ {
-				if list[n-1].Gone {
+				if b.Message(int(n - 1)).Gone {
 					gone = true
 					continue
 				}
-				indexes = append(indexes, int(n-1))
+				places = append(places, int(n-1))
 			}
 		}
-		return indexes, gone, nil
+		return places, gone, nil
 	}
-	if len(list) == 0 {
+	if b.exists == 0 {
 		return nil, false, nil
 	}
-	for _, r := range set.Resolve(list[len(list)-1].UID) {
-		i, _ := b.ByUID(r.Start)
-		for ; i < len(list) && list[i].UID <= r.Stop; i++ {
-			if !list[i].Gone {
-				indexes = append(indexes, i)
+	for _, r := range set.Resolve(b.Message(b.exists - 1).UID) {
+		for i, _ := b.ByUID(r.Start); i < b.exists; i++ {
+			m := b.Message(i)
+			if m.UID > r.Stop {
+				break
+			}
+			if !m.Gone {
+				places = append(places, i)
 			}
 		}
 	}
-	return indexes, false, nil
-}
-
-// at returns the messages at indexes.
-func (b *mailbox) at(indexes []int) []*maildir.Message {
-	msgs := make([]*maildir.Message, len(indexes))
-	for i, k := range indexes {
-		msgs[i] = b.Messages()[k]
-	}
-	return msgs
+	return places, false, nil
 }
 
 // set reads a set of numbers.

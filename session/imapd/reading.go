@@ -17,7 +17,8 @@ import (
 // and no more of it than is asked for.
 type reading struct {
 	s      *session
-	m      *maildir.Message
+	place  int
+	m      maildir.Message
 	file   *os.File
 	whole  []byte // the file, if it is small
 	date   time.Time
@@ -38,7 +39,7 @@ func (r *reading) close() {
 // of a message that has gone.
 func (r *reading) prepare(items *imap.FetchItems) (err error) {
 	if items.InternalDate {
-		if r.date, err = r.s.box.Date(r.m); err != nil {
+		if r.date, err = r.s.box.Date(r.place); err != nil {
 			return err
 		}
 	}
@@ -87,7 +88,7 @@ func (r *reading) open() (err error) {
 	if r.file != nil {
 		return nil
 	}
-	if r.file, err = r.s.box.OpenMessage(r.m); err != nil {
+	if r.file, r.m.Size, err = r.s.box.OpenMessage(r.place); err != nil {
 		return err
 	}
 	if r.m.Size > smallMessage {
@@ -123,6 +124,9 @@ func (r *reading) measure() (err error) {
 	if err = r.open(); err == nil {
 		r.m.CRLF, err = message.CRLFSize(r.reader())
 	}
+	if err == nil {
+		r.s.box.Learn(r.place, r.m.CRLF)
+	}
 	return err
 }
 
@@ -137,6 +141,7 @@ func (r *reading) parse() (err error) {
 		return err
 	}
 	r.header, r.m.CRLF = r.part.Header, r.part.Size()
+	r.s.box.Learn(r.place, r.m.CRLF)
 	return nil
 }
 

@@ -15,13 +15,13 @@ func (s *session) search(uid bool) error {
 	if !s.d.SP() || !s.d.Search(&key) || !s.d.CRLF() {
 		return s.d.Err()
 	}
-	list := s.box.Messages()[:s.box.exists]
 	q := query{s: s}
-	if len(list) > 0 {
-		q.resolve(&key, uint32(len(list)), list[len(list)-1].UID)
+	if n := s.box.exists; n > 0 {
+		q.resolve(&key, uint32(n), s.box.Message(n-1).UID)
 	}
 	s.w.Raw("* SEARCH")
-	for i, m := range list {
+	for i := range s.box.exists {
+		m := s.box.Message(i)
 		if m.Gone {
 			continue
 		}
@@ -61,8 +61,8 @@ func (q *query) resolve(k *imap.SearchKey, largest, largestUID uint32) {
 	}
 }
 
-func (q *query) match(k *imap.SearchKey, i int, m *maildir.Message) (bool, error) {
-	q.r = &reading{s: q.s, m: m}
+func (q *query) match(k *imap.SearchKey, i int, m maildir.Message) (bool, error) {
+	q.r = &reading{s: q.s, place: i, m: m}
 	defer q.r.close()
 	hit, err := q.eval(k, i, m)
 	if errors.Is(err, maildir.ErrGone) {
@@ -83,7 +83,7 @@ var flagKeys = map[string]struct {
 	"SEEN": {maildir.Seen, true}, "UNSEEN": {maildir.Seen, false},
 }
 
-func (q *query) eval(k *imap.SearchKey, i int, m *maildir.Message) (bool, error) {
+func (q *query) eval(k *imap.SearchKey, i int, m maildir.Message) (bool, error) {
 	if f, ok := flagKeys[k.Name]; ok {
 		return (m.Flags&f.bit != 0) == f.set, nil
 	}
@@ -114,14 +114,14 @@ func (q *query) eval(k *imap.SearchKey, i int, m *maildir.Message) (bool, error)
 		}
 		return q.eval(&k.Keys[1], i, m)
 	case "BEFORE", "ON", "SINCE":
-		date, err := q.s.box.Date(m)
+		date, err := q.s.box.Date(i)
 		return compareDays(k.Name, date, k.Date), err
 	}
-	return q.read(k, m)
+	return q.read(k)
 }
 
 // all looks at the keys that cost nothing before it opens the message.
-func (q *query) all(keys []imap.SearchKey, i int, m *maildir.Message) (bool, error) {
+func (q *query) all(keys []imap.SearchKey, i int, m maildir.Message) (bool, error) {
 	for _, cheap := range []bool{true, false} {
 		for k := range keys {
 			if isCheap(&keys[k]) != cheap {
@@ -150,15 +150,16 @@ func isCheap(k *imap.SearchKey) bool {
 }
 
 // read evaluates the keys that need the message itself.
-func (q *query) read(k *imap.SearchKey, m *maildir.Message) (bool, error) {
+func (q *query) read(k *imap.SearchKey) (bool, error) {
 	switch k.Name {
 	case "LARGER", "SMALLER":
-		if m.CRLF < 0 {
+		if q.r.m.CRLF < 0 {
 			if err := q.r.measure(); err != nil {
 				return false, err
 			}
 		}
-		return k.Name == "LARGER" && m.CRLF > int64(k.Size) || k.Name == "SMALLER" && m.CRLF < int64(k.Size), nil
+		size := q.r.m.CRLF
+		return k.Name == "LARGER" && size > int64(k.Size) || k.Name == "SMALLER" && size < int64(k.Size), nil
 	case "BODY", "TEXT":
 		if err := q.r.parse(); err != nil {
 			return false, err

@@ -40,18 +40,13 @@ func (s *session) openBox(readOnly bool) error {
 // describe tells what a client must know of a mailbox: RFC 3501 section 6.3.1.
 func (s *session) describe() {
 	b := s.box
-	list := b.Messages()
 	firstUnseen := 0
-	for i, m := range list {
-		if m.Recent {
-			b.recent++
-		}
-		if m.Flags&maildir.Seen == 0 && firstUnseen == 0 {
+	for i := 0; i < b.Len() && firstUnseen == 0; i++ {
+		if m := b.Message(i); m.Flags&maildir.Seen == 0 && !m.Gone {
 			firstUnseen = i + 1
 		}
-		m.Changed = false
 	}
-	b.exists = len(list)
+	b.exists, b.recent = b.Len(), b.Recent()
 	b.keywords = len(b.Keywords())
 	s.tellFlagList()
 	s.w.Raw("* ").Num(uint32(b.exists)).Raw(" EXISTS").CRLF()
@@ -60,7 +55,7 @@ func (s *session) describe() {
 		s.w.Raw("* OK [UNSEEN ").Num(uint32(firstUnseen)).Raw("] First unseen").CRLF()
 	}
 	s.w.Raw("* OK [UIDVALIDITY ").Num(b.UIDValidity).Raw("] UIDs valid").CRLF()
-	s.w.Raw("* OK [UIDNEXT ").Num(b.UIDNext).Raw("] Next UID").CRLF()
+	s.w.Raw("* OK [UIDNEXT ").Num(b.UIDNext()).Raw("] Next UID").CRLF()
 }
 
 // close: RFC 3501 section 6.4.2. Deleted messages go without a word.
@@ -107,14 +102,14 @@ func (s *session) expungeDeleted(set imap.NumSet) error {
 	if err := s.box.Sync(); err != nil { // others may have taken \Deleted back
 		return err
 	}
-	list := s.box.Messages()
-	if set != nil && len(list) > 0 {
-		set = set.Resolve(list[len(list)-1].UID)
+	n := s.box.Len()
+	if set != nil && n > 0 {
+		set = set.Resolve(s.box.Message(n - 1).UID)
 	}
-	var doomed []*maildir.Message
-	for _, m := range list {
-		if m.Flags&maildir.Trashed != 0 && !m.Gone && (set == nil || set.Contains(m.UID)) {
-			doomed = append(doomed, m)
+	var doomed []int
+	for i := range n {
+		if m := s.box.Message(i); m.Flags&maildir.Trashed != 0 && !m.Gone && (set == nil || set.Contains(m.UID)) {
+			doomed = append(doomed, i)
 		}
 	}
 	s.count.expunged += len(doomed)
@@ -202,7 +197,11 @@ func (s *session) renameInbox(target string) error {
 		return err
 	}
 	defer dest.Close()
-	_, _, err = inbox.Move(inbox.Messages(), dest)
+	all := make([]int, inbox.Len())
+	for i := range all {
+		all[i] = i
+	}
+	_, _, err = inbox.Move(all, dest)
 	return err
 }
 

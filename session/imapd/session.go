@@ -110,8 +110,11 @@ func Serve(conn Conn, o Options) (did []string, err error) {
 	for err == nil {
 		err = s.command()
 	}
-	s.closeBox()
 	s.w.Flush()
+	if s.box != nil {
+		s.box.Settle()
+	}
+	s.closeBox()
 	if err == errLogout || err == io.EOF {
 		err = nil
 	}

@@ -24,7 +24,7 @@ func (s *session) store(uid bool) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	indexes, gone, err := s.box.pick(set, uid)
+	places, gone, err := s.box.pick(set, uid)
 	if err != nil {
 		return err
 	}
@@ -32,8 +32,7 @@ func (s *session) store(uid bool) error {
 	if err != nil {
 		return err
 	}
-	msgs := s.box.at(indexes)
-	err = s.box.SetFlags(msgs, func(old maildir.Flags) maildir.Flags {
+	err = s.box.SetFlags(places, func(old maildir.Flags) maildir.Flags {
 		switch how {
 		case '+':
 			return old | bits
@@ -45,9 +44,8 @@ func (s *session) store(uid bool) error {
 	if err != nil {
 		return err
 	}
-	for k, i := range indexes {
-		m := msgs[k]
-		if m.Gone {
+	for _, i := range places {
+		if m := s.box.Message(i); m.Gone {
 			gone = true
 		} else if !silent {
 			s.tellFlags(i, m, uid)

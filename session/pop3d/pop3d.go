@@ -31,8 +31,7 @@ type session struct {
 	r      *bufio.Reader
 	w      *bufio.Writer
 	box    *maildir.Folder
-	list   []*maildir.Message
-	doomed []bool
+	doomed []bool // by place
 	count  struct{ retr, top, dele int }
 }
 
@@ -63,7 +62,7 @@ func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
 		return nil, err
 	}
 	defer s.box.Close()
-	s.ok("%d messages", len(s.list))
+	s.ok("%d messages", len(s.doomed))
 	for err == nil {
 		var line string
 		if line, err = pop3.ReadLine(s.r); err == nil {
@@ -92,8 +91,7 @@ func (s *session) open() (err error) {
 	if s.box, err = s.Store.OpenFolder(maildir.Inbox, false); err != nil {
 		return err
 	}
-	s.list = append(s.list, s.box.Messages()...)
-	s.doomed = make([]bool, len(s.list))
+	s.doomed = make([]bool, s.box.Len())
 	return nil
 }
 
@@ -113,12 +111,12 @@ func (s *session) execute(c pop3.Command) error {
 	case "STAT":
 		return s.stat()
 	case "LIST":
-		return s.listing(args, func(_ int, m *maildir.Message) (string, error) {
-			size, err := s.size(m)
+		return s.listing(args, func(i int) (string, error) {
+			size, err := s.size(i)
 			return strconv.FormatInt(size, 10), err
 		})
 	case "UIDL": // RFC 1939 section 7
-		return s.listing(args, func(_ int, m *maildir.Message) (string, error) { return s.uidl(m), nil })
+		return s.listing(args, func(i int) (string, error) { return s.uidl(i), nil })
 	case "RETR":
 		return s.retrieve(args)
 	case "TOP": // RFC 1939 section 7
@@ -145,33 +143,36 @@ func (s *session) message(args []string, want int) (int, bool) {
 		return 0, false
 	}
 	n, err := strconv.Atoi(args[0])
-	if err != nil || n < 1 || n > len(s.list) || s.doomed[n-1] {
+	if err != nil || n < 1 || n > len(s.doomed) || s.doomed[n-1] {
 		return 0, false
 	}
 	return n - 1, true
 }
 
 // size is what RETR will send, without the doubled dots.
-func (s *session) size(m *maildir.Message) (int64, error) {
-	if m.CRLF >= 0 {
+func (s *session) size(i int) (int64, error) {
+	if m := s.box.Message(i); m.CRLF >= 0 {
 		return m.CRLF, nil
 	}
-	f, err := s.box.OpenMessage(m)
+	f, _, err := s.box.OpenMessage(i)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
-	m.CRLF, err = message.CRLFSize(f)
-	return m.CRLF, err
+	size, err := message.CRLFSize(f)
+	if err == nil {
+		s.box.Learn(i, size)
+	}
+	return size, err
 }
 
 func (s *session) stat() error {
 	count, octets := 0, int64(0)
-	for i, m := range s.list {
-		if s.doomed[i] {
+	for i, doomed := range s.doomed {
+		if doomed {
 			continue
 		}
-		size, err := s.size(m)
+		size, err := s.size(i)
 		if err != nil && !errors.Is(err, maildir.ErrGone) {
 			return s.broken(err)
 		}
@@ -182,24 +183,24 @@ func (s *session) stat() error {
 }
 
 // listing answers LIST and UIDL, for one message or for all.
-func (s *session) listing(args []string, value func(int, *maildir.Message) (string, error)) error {
+func (s *session) listing(args []string, value func(int) (string, error)) error {
 	if len(args) > 0 {
 		i, ok := s.message(args, 1)
 		if !ok {
 			return s.fail("No such message")
 		}
-		v, err := value(i, s.list[i])
+		v, err := value(i)
 		if err != nil {
 			return s.broken(err)
 		}
 		return s.ok("%d %s", i+1, v)
 	}
 	s.ok("")
-	for i, m := range s.list {
-		if s.doomed[i] {
+	for i, doomed := range s.doomed {
+		if doomed {
 			continue
 		}
-		v, err := value(i, m)
+		v, err := value(i)
 		if errors.Is(err, maildir.ErrGone) {
 			v = "0" // the number stays: RFC 1939 section 5
 		} else if err != nil {
@@ -225,7 +226,7 @@ func (s *session) retrieve(args []string) error {
 	if !ok {
 		return s.fail("No such message")
 	}
-	f, err := s.box.OpenMessage(s.list[i])
+	f, _, err := s.box.OpenMessage(i)
 	if err != nil {
 		return s.broken(err)
 	}
@@ -251,7 +252,7 @@ func (s *session) top(args []string) error {
 	if err != nil || lines < 0 {
 		return s.fail("Not a number of lines")
 	}
-	f, err := s.box.OpenMessage(s.list[i])
+	f, _, err := s.box.OpenMessage(i)
 	if err != nil {
 		return s.broken(err)
 	}
@@ -303,24 +304,25 @@ func (s *session) dele(args []string) error {
 
 // quit carries out the deletions: RFC 1939 section 6.
 func (s *session) quit() error {
-	var msgs []*maildir.Message
-	for i, m := range s.list {
-		if s.doomed[i] {
-			msgs = append(msgs, m)
+	var places []int
+	for i, doomed := range s.doomed {
+		if doomed {
+			places = append(places, i)
 		}
 	}
-	if err := s.box.Expunge(msgs); err != nil {
+	if err := s.box.Expunge(places); err != nil {
 		logline.Error("command failed", "reason", err.Error())
 		s.fail(pop3.CodeSysTemp + "Some messages were not deleted")
 		return errQuit
 	}
-	s.count.dele = len(msgs)
+	s.count.dele = len(places)
 	s.ok("Goodbye")
 	return errQuit
 }
 
 // uidl writes a message's unique id as the server did that the clients know.
-func (s *session) uidl(m *maildir.Message) string {
+func (s *session) uidl(i int) string {
+	m := s.box.Message(i)
 	switch s.UIDL {
 	case "courier":
 		return fmt.Sprintf("UID%d-%d", m.UID, s.box.UIDValidity)
@@ -329,7 +331,7 @@ func (s *session) uidl(m *maildir.Message) string {
 	case "uw":
 		return fmt.Sprintf("%08x%08x", s.box.UIDValidity, m.UID)
 	case "qmail":
-		return printable(m.Key())
+		return printable(s.box.Key(i))
 	}
 	return fmt.Sprintf("%08x%08x", m.UID, s.box.UIDValidity)
 }
