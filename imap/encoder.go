@@ -117,12 +117,6 @@ func (e *Encoder) CRLF() {
 	}
 }
 
-// Append lets a function of this package append to the buffer.
-func (e *Encoder) Append(f func([]byte) []byte) *Encoder {
-	e.buf = f(e.buf)
-	return e
-}
-
 // Status appends a status response: tag OK [CODE] text. The tag is * for an
 // untagged one.
 func (e *Encoder) Status(tag string, typ goimap.StatusResponseType, code, text string) {

@@ -181,11 +181,12 @@ func (f *Folder) withLock(fn func() error) error {
 func (f *Folder) meet() error {
 	var st unix.Stat_t
 	err := unix.Fstatat(f.dir, indexName, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if err == nil && f.ix.records.fd >= 0 && st.Ino == f.ix.ino && f.ix.reload() == nil {
+	same := err == nil && f.ix.records.fd >= 0 && st.Ino == f.ix.ino
+	if same && f.ix.reload() == nil {
 		f.see()
 		return nil
 	}
-	if next, err := openIndex(f.dir); err == nil {
+	if next, err := openIndex(f.dir); err == nil && !(same && f.ix.broken) {
 		if f.UIDValidity != 0 && next.uidvalidity != f.UIDValidity {
 			next.close()
 			return fmt.Errorf("folder %s: UIDVALIDITY changed: %w", f.Name, ErrNoFolder)

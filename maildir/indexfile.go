@@ -3,7 +3,9 @@ package maildir
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -171,7 +173,7 @@ func (ix *index) check(from int) error {
 		if !r.decode(ix.at(n)) {
 			r = ix.record(n)
 		}
-		if ix.broken || r.uid <= last || r.uid >= ix.uidnext || uint64(r.name)+uint64(r.nameLen) > ix.indexHeader.names {
+		if ix.broken || r.uid <= last || r.uid >= ix.uidnext || uint64(r.name)+uint64(r.nameLen)+4 > ix.indexHeader.names {
 			return errIndex
 		}
 		last = r.uid
@@ -218,17 +220,37 @@ func (ix *index) record(n int) (r record) {
 	return record{state: stateExpunged, size: -1, crlf: -1, date: -1}
 }
 
-// key returns what stays of a message's file name. It is valid until the index
-// is read or written again.
+// blob returns what the file of names has of a message: its key, and perhaps a
+// NUL and the info. Its checksum follows it. It is valid until the index is
+// read or written again.
+func (ix *index) blob(r *record) []byte {
+	end := uint64(r.name) + uint64(r.nameLen)
+	if end+4 > uint64(len(ix.names.b)) {
+		ix.broken = true
+		return nil
+	}
+	b := ix.names.b[r.name:end:end]
+	if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(ix.names.b[end:]) {
+		ix.broken = true
+		return nil
+	}
+	return b
+}
+
+func sealed(blob []byte) []byte {
+	return binary.LittleEndian.AppendUint32(blob[:len(blob):len(blob)], crc32.Checksum(blob, castagnoli))
+}
+
+// key returns what stays of a message's file name, as blob does.
 func (ix *index) key(r *record) []byte {
-	key, _, _ := bytes.Cut(ix.names.b[r.name:uint64(r.name)+uint64(r.nameLen)], []byte{0})
+	key, _, _ := bytes.Cut(ix.blob(r), []byte{0})
 	return key
 }
 
 // info returns what is behind the colon of a name that is not as we would
 // write it.
 func (ix *index) info(r *record) string {
-	_, info, _ := bytes.Cut(ix.names.b[r.name:uint64(r.name)+uint64(r.nameLen)], []byte{0})
+	_, info, _ := bytes.Cut(ix.blob(r), []byte{0})
 	return string(info)
 }
 
@@ -267,13 +289,13 @@ func (ix *index) setName(r *record, key []byte, info string, colon bool) {
 	blob, flags, state := describe(key, info, colon)
 	r.flags = flags
 	r.state = r.state&(stateNew|stateExpunged) | state
-	if r.nameLen != 0 && bytes.Equal(ix.names.b[r.name:uint64(r.name)+uint64(r.nameLen)], blob) {
+	if r.nameLen != 0 && bytes.Equal(ix.blob(r), blob) {
 		return
 	}
 	at := ix.indexHeader.names
-	ix.write(&ix.names, blob, at)
+	ix.write(&ix.names, sealed(blob), at)
 	r.name, r.nameLen = uint32(at), uint16(len(blob))
-	ix.indexHeader.names += uint64(len(blob))
+	ix.indexHeader.names += uint64(len(blob)) + 4
 }
 
 // describe returns what the file of names has of a file, and what a record has.
@@ -337,7 +359,7 @@ func newBuilder(h indexHeader, records, names int) *builder {
 // add appends a record, by ascending UIDs; blob is as describe says.
 func (b *builder) add(r *record, blob []byte) {
 	r.name, r.nameLen = uint32(len(b.names)), uint16(len(blob))
-	b.names = append(b.names, blob...)
+	b.names = append(b.names, sealed(blob)...)
 	b.records = append(b.records, make([]byte, recordSize)...)
 	r.encode(b.records[len(b.records)-recordSize:])
 	b.header.count++

@@ -28,7 +28,7 @@ func (f *Folder) rebuild(fresh []*found) {
 		if started {
 			r.modseq = modseq
 		}
-		b.add(&r, old.names.b[r.name:uint64(r.name)+uint64(r.nameLen)])
+		b.add(&r, old.blob(&r))
 	}
 	for _, e := range fresh {
 		b.enter(e, modseq)

@@ -80,6 +80,7 @@ func (f *Folder) catchUp() error {
 		return err
 	}
 	l.fresh = slices.DeleteFunc(l.fresh, func(e *found) bool { return e.uid == 0 })
+	l.sort()
 	f.ix.uidvalidity, f.ix.uidnext, f.ix.uidlist = u.uidvalidity, max(u.uidnext, f.ix.uidnext), u.stamp
 	f.ix.stamps = l.stamps
 	f.apply(l, f.missing(l))
@@ -103,9 +104,11 @@ func (f *Folder) scan() error {
 		missing = slices.DeleteFunc(missing, func(n int) bool { return again.seen[n] || l.seen[n] })
 		l = again
 	}
-	agree, err := f.giveUIDs(l)
-	if err != nil {
-		return err
+	agree := !f.ix.broken
+	if agree {
+		if agree, err = f.giveUIDs(l); err != nil {
+			return err
+		}
 	}
 	if !agree { // the uidlist was made anew, or says otherwise
 		f.adopt(emptyIndex())
@@ -162,8 +165,13 @@ func (f *Folder) giveUIDs(l *look) (agree bool, err error) {
 	default:
 		f.ix.uidlist, f.ix.uidvalidity, f.ix.uidnext = u.stamp, u.uidvalidity, u.uidnext
 	}
-	slices.SortFunc(l.fresh, func(a, b *found) int { return cmp.Compare(a.uid, b.uid) })
+	l.sort()
 	return true, err
+}
+
+// sort orders what is new by UID.
+func (l *look) sort() {
+	slices.SortFunc(l.fresh, func(a, b *found) int { return cmp.Compare(a.uid, b.uid) })
 }
 
 // moveNew moves messages out of new/, under the lock: from now on they are no

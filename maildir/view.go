@@ -75,7 +75,12 @@ func (f *Folder) Message(place int) Message {
 // Key returns what stays of a message's file name as long as the message does.
 func (f *Folder) Key(place int) string {
 	r := f.record(f.number(place))
-	return string(f.ix.key(&r))
+	key := f.ix.key(&r)
+	if f.ix.broken && f.catchUp() == nil {
+		r = f.record(f.number(place))
+		key = f.ix.key(&r)
+	}
+	return string(key)
 }
 
 // UIDNext returns what UID the next message will have at least.

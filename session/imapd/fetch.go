@@ -112,13 +112,13 @@ func (s *session) fetchOne(i int, items *imap.FetchItems, flags bool) error {
 		item("RFC822.SIZE").Num64(r.m.CRLF)
 	}
 	if items.Envelope {
-		item("ENVELOPE").Append(func(b []byte) []byte { return imap.AppendEnvelope(b, r.header) })
+		item("ENVELOPE").Write(r.known.parts[kindEnvelope])
 	}
 	if items.Body {
-		item("BODY").Append(func(b []byte) []byte { return imap.AppendBodyStructure(b, r.part, false) })
+		item("BODY").Write(r.known.parts[kindBody])
 	}
 	if items.BodyStructure != nil {
-		item("BODYSTRUCTURE").Append(func(b []byte) []byte { return imap.AppendBodyStructure(b, r.part, true) })
+		item("BODYSTRUCTURE").Write(r.known.parts[kindStructure])
 	}
 	for _, section := range allSections(items) {
 		item(section.label)

@@ -102,6 +102,7 @@ func (s *session) update(expunge bool) error {
 	if b == nil {
 		return nil
 	}
+	b.Flush()
 	if err := b.Sync(); err != nil {
 		return err
 	}

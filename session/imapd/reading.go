@@ -24,12 +24,18 @@ type reading struct {
 	date   time.Time
 	header message.Header
 	part   *message.Part
+	known  known
+	asked  bool     // the cache was
+	fields []string // that are asked for by name
 }
 
 // smallMessage is read into memory whole.
 const smallMessage = 256 << 10
 
 func (r *reading) close() {
+	if r.known.dirty {
+		r.s.box.LearnEntry(r.place, r.known.entry())
+	}
 	if r.file != nil {
 		r.file.Close()
 	}
@@ -48,12 +54,12 @@ func (r *reading) prepare(items *imap.FetchItems) (err error) {
 			return err
 		}
 	}
-	if items.Body || items.BodyStructure != nil {
+	if (items.Body || items.BodyStructure != nil) && !r.knows(kindStructure) {
 		if err := r.parse(); err != nil {
 			return err
 		}
 	}
-	if items.Envelope {
+	if items.Envelope && !r.knows(kindEnvelope) {
 		if err := r.readHeader(); err != nil {
 			return err
 		}
@@ -71,6 +77,10 @@ func (r *reading) prepareSection(section *goimap.FetchItemBodySection) error {
 	case len(section.Part) > 0 || section.Specifier == goimap.PartSpecifierText:
 		return r.parse()
 	case section.Specifier == goimap.PartSpecifierHeader:
+		if section.HeaderFields != nil && r.knowsFields(section.HeaderFields) {
+			return nil
+		}
+		r.fields = append(r.fields, section.HeaderFields...)
 		return r.readHeader()
 	}
 	if err := r.open(); err != nil || r.whole != nil || r.m.CRLF >= 0 && r.measured() {
@@ -142,17 +152,56 @@ func (r *reading) parse() (err error) {
 	}
 	r.header, r.m.CRLF = r.part.Header, r.part.Size()
 	r.s.box.Learn(r.place, r.m.CRLF)
+	r.ask()
+	r.known.learnHeader(r.header, r.fields)
+	r.known.learnStructure(r.part)
 	return nil
 }
 
 func (r *reading) readHeader() (err error) {
-	if r.header != nil {
-		return nil
+	if r.header == nil {
+		if err = r.open(); err == nil {
+			r.header, err = message.ReadHeader(r.reader())
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err = r.open(); err == nil {
-		r.header, err = message.ReadHeader(r.reader())
+	r.ask()
+	r.known.learnHeader(r.header, r.fields)
+	return nil
+}
+
+// ask takes what the cache has of the message.
+func (r *reading) ask() {
+	if !r.asked {
+		r.asked = true
+		// A copy, for the folder's own is valid only for a moment.
+		r.s.entry = append(r.s.entry[:0], r.s.box.Entry(r.place)...)
+		r.known.parse(r.s.entry)
 	}
-	return err
+}
+
+// knows says whether a part is known without opening the message.
+func (r *reading) knows(kind int) bool {
+	r.ask()
+	return r.known.parts[kind] != nil
+}
+
+func (r *reading) knowsFields(names []string) bool {
+	r.ask()
+	return r.known.hasFields(names)
+}
+
+// headerWith returns the header, or as much of it as is known and has the
+// named fields.
+func (r *reading) headerWith(names ...string) (message.Header, error) {
+	if r.knowsFields(names) {
+		return message.Header(r.known.parts[kindHeader]), nil
+	}
+	r.fields = append(r.fields, names...)
+	err := r.readHeader()
+	return r.header, err
 }
 
 // section sends the bytes of BODY[section]: RFC 3501 section 6.4.5.
@@ -161,7 +210,11 @@ func (r *reading) section(b *goimap.FetchItemBodySection) error {
 		return r.sendWhole(b.Partial)
 	}
 	if len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierHeader {
-		return r.send(b.Partial, headerBytes(r.header, b))
+		h := r.header
+		if h == nil {
+			h = r.known.parts[kindHeader]
+		}
+		return r.send(b.Partial, headerBytes(h, b))
 	}
 	p := r.part.Find(b.Part)
 	if p == nil {

@@ -169,17 +169,22 @@ func (q *query) read(k *imap.SearchKey) (bool, error) {
 		}
 		return q.r.part.Contains(q.r.readerAt(), k.Text)
 	}
-	if err := q.r.readHeader(); err != nil {
-		return false, err
-	}
+	field := k.Name // BCC, CC, FROM, SUBJECT, TO
 	switch k.Name {
 	case "HEADER":
-		return q.r.header.Contains(k.Field, k.Text), nil
+		field = k.Field
 	case "SENTBEFORE", "SENTON", "SENTSINCE":
-		date, ok := q.r.header.Date()
+		field = "Date"
+	}
+	header, err := q.r.headerWith(field)
+	if err != nil {
+		return false, err
+	}
+	if field == "Date" && k.Name != "HEADER" {
+		date, ok := header.Date()
 		return ok && compareDays(k.Name[4:], date, k.Date), nil
 	}
-	return q.r.header.Contains(k.Name, k.Text), nil // BCC, CC, FROM, SUBJECT, TO
+	return header.Contains(field, k.Text), nil
 }
 
 // compareDays disregards times and zones: RFC 3501 section 6.4.4.

@@ -1,0 +1,129 @@
+package imapd
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"smail/imap"
+	"smail/message"
+)
+
+// A known is what the folder's cache has of one message, so that its file need
+// not be opened: responses as they are sent, and the header fields that
+// clients ask for. As an entry it is a version and then parts: a kind, a
+// length (uvarint) and that many bytes. A kind that is not there is not known.
+type known struct {
+	parts [kinds][]byte
+	dirty bool // something is there that the cache has not
+}
+
+const entryVersion = 1
+
+const (
+	kindEnvelope  = iota // ENVELOPE
+	kindStructure        // BODYSTRUCTURE
+	kindBody             // BODY
+	kindHeader           // commonFields and those in kindMore, with CRLF
+	kindMore             // names of further fields, a space between them
+	kinds
+)
+
+// commonFields are kept of every header, in lower case.
+var commonFields = []string{"bcc", "cc", "content-transfer-encoding", "content-type", "date", "delivered-to", "from", "importance",
+	"in-reply-to", "list-id", "list-post", "list-unsubscribe", "message-id", "mime-version", "newsgroups", "organization", "priority",
+	"references", "reply-to", "sender", "subject", "to", "user-agent", "x-label", "x-mailer", "x-original-to", "x-priority", "x-spam-flag"}
+
+// maxKnownHeader bounds the fields that are kept of one header, maxMore the
+// names besides commonFields.
+const (
+	maxKnownHeader = 16 << 10
+	maxMore        = 20
+)
+
+// parse reads an entry; one that makes no sense is empty.
+func (k *known) parse(entry []byte) {
+	if len(entry) == 0 || entry[0] != entryVersion {
+		return
+	}
+	for b := entry[1:]; len(b) > 0; {
+		kind := b[0]
+		size, n := binary.Uvarint(b[1:])
+		if n <= 0 || kind >= kinds || size > uint64(len(b)-1-n) {
+			*k = known{}
+			return
+		}
+		k.parts[kind] = b[1+n : 1+n+int(size)]
+		b = b[1+n+int(size):]
+	}
+}
+
+// entry writes what is known.
+func (k *known) entry() []byte {
+	b := []byte{entryVersion}
+	for kind, part := range k.parts {
+		if part != nil {
+			b = append(b, byte(kind))
+			b = binary.AppendUvarint(b, uint64(len(part)))
+			b = append(b, part...)
+		}
+	}
+	return b
+}
+
+// more returns the names of fields that are known besides commonFields.
+func (k *known) more() []string { return strings.Fields(string(k.parts[kindMore])) }
+
+// hasFields says whether the header fields of these names are known, or known
+// not to be there.
+func (k *known) hasFields(names []string) bool {
+	return k.parts[kindHeader] != nil && len(k.unknownFields(names)) == 0
+}
+
+func (k *known) unknownFields(names []string) (unknown []string) {
+	more := k.more()
+	for _, name := range names {
+		name = strings.ToLower(name)
+		_, common := slices.BinarySearch(commonFields, name)
+		if !common && !slices.Contains(more, name) && !slices.Contains(unknown, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
+}
+
+// learnHeader keeps of a header what clients ask for, the named fields too.
+func (k *known) learnHeader(h message.Header, names []string) {
+	if k.parts[kindEnvelope] == nil {
+		k.parts[kindEnvelope] = imap.AppendEnvelope(nil, h)
+		k.dirty = true
+	}
+	if k.hasFields(names) {
+		return
+	}
+	asked := k.unknownFields(names)
+	if slices.ContainsFunc(asked, func(name string) bool { return strings.ContainsAny(name, " :\t\r\n") || name == "" }) {
+		return // no header has such a field
+	}
+	more := append(k.more(), asked...)
+	if len(more) > maxMore {
+		more = asked
+	}
+	fields := h.Select(append(slices.Clone(commonFields), more...), false)
+	if len(fields) > maxKnownHeader || len(more) > maxMore {
+		return
+	}
+	k.parts[kindHeader], k.dirty = fields, true
+	if k.parts[kindMore] = nil; len(more) > 0 {
+		k.parts[kindMore] = []byte(strings.Join(more, " "))
+	}
+}
+
+// learnStructure keeps how a message is made up.
+func (k *known) learnStructure(p *message.Part) {
+	if k.parts[kindStructure] == nil {
+		k.parts[kindStructure] = imap.AppendBodyStructure(nil, p, true)
+		k.parts[kindBody] = imap.AppendBodyStructure(nil, p, false)
+		k.dirty = true
+	}
+}
