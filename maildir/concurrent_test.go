@@ -32,7 +32,7 @@ func TestOpenDuringCopy(t *testing.T) {
 		copied <- err
 	}()
 	for opens := 0; ; opens++ {
-		to, err := s.OpenFolder("To", false)
+		to, err := other(t, s).OpenFolder("To", false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,8 @@ func TestOppositeCopies(t *testing.T) {
 	}
 	done := make(chan error)
 	for _, names := range [][2]string{{"A", "B"}, {"B", "A"}} {
-		f, dest := open(t, s, names[0]), open(t, s, names[1])
+		mine := other(t, s)
+		f, dest := open(t, mine, names[0]), open(t, mine, names[1])
 		for i := range f.Len() { // renamed by others meanwhile
 			os.Rename(filepath.Join(s.root, "."+names[0], "cur", name(f, i)), filepath.Join(s.root, "."+names[0], "cur", f.Key(i)+":2,S"))
 		}
@@ -118,7 +119,7 @@ func TestOppositeCopies(t *testing.T) {
 func TestForeignLockIsKept(t *testing.T) {
 	s := newStore(t)
 	f := open(t, s, Inbox)
-	l, err := takeLock(f.dir, uidlistLock, lockPatience)
+	l, err := takeLock(f.dir, uidlistLock)
 	if err != nil {
 		t.Fatal(err)
 	}

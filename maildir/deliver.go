@@ -20,6 +20,7 @@ type Delivery struct {
 	crlf    int64 // with CRLF line ends
 	last    byte  // as stored
 	heldCR  bool  // a CR that may be half of a line's end
+	buf     []byte
 	tmpName string
 	tmp     int
 	done    bool
@@ -79,27 +80,36 @@ func (d *Delivery) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// store takes bytes as they are to be stored. In p a CR stands only alone.
 func (d *Delivery) store(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
 	d.size += int64(len(p))
-	d.crlf += int64(len(p))
-	for rest := p; ; {
-		i := bytes.IndexByte(rest, '\n')
-		if i < 0 {
-			break
-		}
-		if i > 0 {
-			d.last = rest[i-1]
-		}
-		if d.last != '\r' {
-			d.crlf++
-		}
-		rest, d.last = rest[i+1:], '\n'
+	d.crlf += int64(len(p) + bytes.Count(p, []byte{'\n'}))
+	if p[0] == '\n' && d.last == '\r' {
+		d.crlf--
 	}
 	d.last = p[len(p)-1]
-	_, err := d.file.Write(p)
+	if len(d.buf)+len(p) > deliveryBuffer {
+		if err := d.flush(); err != nil {
+			return err
+		}
+	}
+	if len(p) >= deliveryBuffer {
+		_, err := d.file.Write(p)
+		return err
+	}
+	d.buf = append(d.buf, p...)
+	return nil
+}
+
+// deliveryBuffer is written at once.
+const deliveryBuffer = 64 << 10
+
+func (d *Delivery) flush() error {
+	_, err := d.file.Write(d.buf)
+	d.buf = d.buf[:0]
 	return err
 }
 
@@ -161,6 +171,9 @@ func (d *Delivery) settle(date time.Time) error {
 		if err := d.store([]byte{'\r'}); err != nil {
 			return err
 		}
+	}
+	if err := d.flush(); err != nil {
+		return err
 	}
 	if !date.IsZero() {
 		tv := []unix.Timeval{unix.NsecToTimeval(now().UnixNano()), unix.NsecToTimeval(date.UnixNano())}

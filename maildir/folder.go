@@ -156,7 +156,7 @@ func (f *Folder) Close() {
 // withLock runs fn under the folder's lock, with the index as it is now.
 func (f *Folder) withLock(fn func() error) error {
 	if f.locked == 0 {
-		l, err := takeLock(f.dir, uidlistLock, lockPatience)
+		l, err := f.store.takeUIDListLock(f.dir, lockPatience)
 		if err != nil {
 			return err
 		}

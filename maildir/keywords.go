@@ -175,7 +175,7 @@ func isAtom(name string) bool {
 // writeKeywords replaces the file. Dovecot looks at the seconds of its time to
 // see a change: they must grow.
 func (f *Folder) writeKeywords(names []string) error {
-	lock, err := takeLock(f.dir, keywordsLock, lockPatience)
+	lock, err := takeLock(f.dir, keywordsLock)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,32 +31,97 @@ type dotlock struct {
 	ino  uint64
 }
 
-// takeLock makes the lock file name in a folder, waiting for its turn no longer
-// than it has patience, and removing a stale one.
-func takeLock(dir int, name string, patience time.Duration) (*dotlock, error) {
+// A token is a session's own file in tmp/, with what a lock file holds. To lock
+// it is linked: the file systems that we know take a link that is made and
+// removed for less than a file (ext4 passes by inodes that were freed in the
+// last seconds one by one).
+type token struct {
+	path string
+	ino  uint64
+}
+
+// lockContent is what a lock file holds.
+func lockContent() string {
 	host, _ := hostname()
-	content := fmt.Sprintf("%d:%s", os.Getpid(), host)
+	return fmt.Sprintf("%d:%s", os.Getpid(), host)
+}
+
+// takeUIDListLock locks a folder, waiting no longer than it has patience.
+func (s *Store) takeUIDListLock(dir int, patience time.Duration) (*dotlock, error) {
+	return waitForLock(dir, uidlistLock, patience, func() (uint64, error) {
+		if s.token.path != "" {
+			err := unix.Linkat(unix.AT_FDCWD, s.token.path, dir, uidlistLock, 0)
+			if err == nil || err == unix.EEXIST {
+				return s.token.ino, err
+			}
+			s.token = token{} // removed by another, or no links here
+			return makeLock(dir, uidlistLock)
+		}
+		ino, err := makeLock(dir, uidlistLock)
+		if err == nil {
+			s.keepToken(dir)
+		}
+		return ino, err
+	})
+}
+
+// keepToken keeps the lock that was made for the next time.
+func (s *Store) keepToken(dir int) {
+	path := filepath.Join(s.root, "tmp", newKey()+".lock")
+	var st unix.Stat_t
+	if unix.Linkat(dir, uidlistLock, unix.AT_FDCWD, path, 0) != nil {
+		return
+	}
+	if unix.Lstat(path, &st) == nil {
+		s.token = token{path, st.Ino}
+	}
+}
+
+// Close removes what the store keeps for its own use.
+func (s *Store) Close() {
+	if s.token.path != "" {
+		unix.Unlink(s.token.path)
+		s.token = token{}
+	}
+}
+
+// takeLock makes the lock file name in a folder.
+func takeLock(dir int, name string) (*dotlock, error) {
+	return waitForLock(dir, name, lockPatience, func() (uint64, error) { return makeLock(dir, name) })
+}
+
+// makeLock makes a lock file, unless there is one.
+func makeLock(dir int, name string) (ino uint64, err error) {
+	fd, err := unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	var st unix.Stat_t
+	_, err = unix.Write(fd, []byte(lockContent()))
+	if err = errors.Join(err, unix.Fstat(fd, &st), unix.Close(fd)); err != nil {
+		unix.Unlinkat(dir, name, 0)
+		return 0, fmt.Errorf("write: %w", err)
+	}
+	return st.Ino, nil
+}
+
+// waitForLock calls lock until it is this session's turn, and removes a stale
+// lock.
+func waitForLock(dir int, name string, patience time.Duration, lock func() (uint64, error)) (*dotlock, error) {
 	deadline := time.Now().Add(patience)
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		fd, err := unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+		ino, err := lock()
 		if err == nil {
-			var st unix.Stat_t
-			_, err = unix.Write(fd, []byte(content))
-			err = errors.Join(err, unix.Fstat(fd, &st), unix.Close(fd))
-			if err != nil {
-				unix.Unlinkat(dir, name, 0)
-				return nil, fmt.Errorf("write %s: %w", name, err)
-			}
-			return &dotlock{dir, name, st.Ino}, nil
+			return &dotlock{dir, name, ino}, nil
 		}
 		if err != unix.EEXIST {
 			return nil, fmt.Errorf("create %s: %w", name, err)
 		}
+		if breakStale(dir, name) {
+			continue
+		}
 		if time.Now().After(deadline) {
 			return nil, fmt.Errorf("%s: %w", name, ErrLocked)
-		}
-		if breakStale(dir, name, host) {
-			continue
 		}
 		time.Sleep(wait)
 	}
@@ -72,7 +138,7 @@ func (l *dotlock) release() {
 // breakStale removes a lock whose owner has died, or that is too old. It is
 // renamed first and looked at again: what turns out to be the new lock of a
 // third is put back.
-func breakStale(dir int, name, host string) bool {
+func breakStale(dir int, name string) bool {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err == unix.ENOENT
@@ -82,9 +148,10 @@ func breakStale(dir int, name, host string) bool {
 	if unix.Fstat(fd, &st) != nil {
 		return false
 	}
-	age := time.Since(time.Unix(st.Mtim.Unix()))
+	age := time.Since(time.Unix(max(st.Mtim.Sec, st.Ctim.Sec), 0)) // a link that is made counts
 	buf := make([]byte, 300)
 	n, _ := unix.Read(fd, buf)
+	host, _ := hostname()
 	pid, owner, _ := strings.Cut(string(buf[:max(n, 0)]), ":")
 	p, err := strconv.Atoi(pid)
 	dead := err == nil && p > 0 && owner == host && age > lockYoung && syscall.Kill(p, 0) == syscall.ESRCH

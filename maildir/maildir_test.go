@@ -21,7 +21,15 @@ func newStore(t *testing.T) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Close)
 	return s
+}
+
+// other is another session's view of the same Maildir.
+func other(t *testing.T, s *Store) *Store {
+	o := &Store{root: s.root, fsync: s.fsync}
+	t.Cleanup(o.Close)
+	return o
 }
 
 func open(t *testing.T, s *Store, name string) *Folder {
@@ -210,9 +218,23 @@ func TestDelivery(t *testing.T) {
 	if d.Commit(0, time.Time{}); d.crlf != 5 || d.size != 5 {
 		t.Errorf("CR CR LF: %d bytes, %d with CRLF", d.size, d.crlf)
 	}
+	s.Close()
 	if left, _ := os.ReadDir(filepath.Join(s.root, "tmp")); len(left) > 0 {
 		t.Errorf("left in tmp: %v", left)
 	}
+}
+
+// TestSweep: what a killed program left in tmp/ goes when it is old enough.
+func TestSweep(t *testing.T) {
+	s := newStore(t)
+	for name, age := range map[string]time.Duration{"old": 37 * time.Hour, "young": 35 * time.Hour} {
+		put(t, s, "tmp/"+name, "x")
+		at := time.Now().Add(-age)
+		os.Chtimes(filepath.Join(s.root, "tmp", name), at, at)
+	}
+	open(t, s, Inbox)
+	s.Close()
+	want(t, "left in tmp", strings.Join(files(t, s, "tmp"), " "), "young")
 }
 
 // TestFlags keeps what other programs put into a name.
@@ -430,8 +452,9 @@ func TestTwoSessions(t *testing.T) {
 	s := newStore(t)
 	done := make(chan error, 4)
 	for n := range 4 {
+		mine := other(t, s)
 		go func() {
-			f, err := s.OpenFolder(Inbox, false)
+			f, err := mine.OpenFolder(Inbox, false)
 			if err != nil {
 				done <- err
 				return

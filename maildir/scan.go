@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -91,6 +92,7 @@ func (f *Folder) catchUp() error {
 // them out of new/.
 func (f *Folder) scan() error {
 	f.readKeywords()
+	f.sweep()
 	l, err := f.look()
 	if err != nil {
 		return err
@@ -302,4 +304,27 @@ func (e *found) record(modseq uint64) record {
 		r.state = stateNew
 	}
 	return r
+}
+
+// tmpAge is how old a file in tmp/ is before anybody may remove it: no delivery
+// takes so long.
+const tmpAge = 36 * time.Hour
+
+// sweep removes what killed programs have left in INBOX's tmp/, once a session.
+func (f *Folder) sweep() {
+	if f.store.swept || f.Name != Inbox {
+		return
+	}
+	f.store.swept = true
+	dir, err := unix.Openat(f.dir, "tmp", openDir, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(dir)
+	eachFile(dir, func(name []byte) {
+		var st unix.Stat_t
+		if unix.Fstatat(dir, string(name), &st, unix.AT_SYMLINK_NOFOLLOW) == nil && time.Since(time.Unix(st.Mtim.Sec, 0)) > tmpAge {
+			unix.Unlinkat(dir, string(name), 0)
+		}
+	})
 }

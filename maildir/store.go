@@ -47,10 +47,12 @@ const (
 	Never                     // the kernel has it
 )
 
-// A Store is one user's Maildir.
+// A Store is one user's Maildir. It is not safe for use by several goroutines.
 type Store struct {
 	root  string
 	fsync SyncMode
+	token token
+	swept bool
 }
 
 // Open opens the Maildir at root, and makes it if it is missing.

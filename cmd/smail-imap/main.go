@@ -35,5 +35,6 @@ func main() {
 		os.Exit(1)
 	}
 	did, err := imapd.Serve(s.Conn, o)
+	o.Store.Close()
 	s.End(err, did...)
 }

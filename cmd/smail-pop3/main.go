@@ -30,5 +30,6 @@ func main() {
 		os.Exit(1)
 	}
 	did, err := pop3d.Serve(s.Conn, pop3d.Options{Store: store, UIDL: s.Config.POP3UIDL})
+	store.Close()
 	s.End(err, did...)
 }

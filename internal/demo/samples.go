@@ -25,6 +25,7 @@ func samples(path, to string) error {
 			return err
 		}
 	}
+	defer store.Close()
 	inbox, err := store.OpenTarget(maildir.Inbox)
 	if err != nil {
 		return err

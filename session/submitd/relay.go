@@ -215,6 +215,7 @@ func deliver(path, returnPath string, m *spool) error {
 	if err != nil {
 		return err
 	}
+	defer store.Close()
 	inbox, err := store.OpenTarget(maildir.Inbox)
 	if err != nil {
 		return err
