@@ -47,6 +47,7 @@ func (f *Folder) put(n int, r *record) {
 	r.modseq = f.ix.change()
 	f.mine(r.modseq, before)
 	f.ix.put(n, r)
+	f.hint(n, r)
 }
 
 // drop notes that a message has left the folder.
@@ -54,6 +55,21 @@ func (f *Folder) drop(n int) {
 	before := f.ix.modseq
 	f.expungeRecord(n)
 	f.mine(f.ix.modseq, before)
+	r := f.ix.record(n)
+	f.hint(n, &r)
+}
+
+// maxHints is how many records are remembered for the events that follow.
+const maxHints = 256
+
+// hint notes which record an event is about that this session causes.
+func (f *Folder) hint(n int, r *record) {
+	if f.watch.complete() && len(f.hints) < maxHints {
+		if f.hints == nil {
+			f.hints = map[string]int{}
+		}
+		f.hints[string(f.ix.key(r))] = n
+	}
 }
 
 // batch changes messages under the folder's lock, and makes the changes last
@@ -65,6 +81,7 @@ func (f *Folder) batch(places []int, change func(n int, r *record) error) error 
 	}
 	return f.withLock(func() error {
 		return f.changing(func() (failed error) {
+			f.hold(len(places))
 			for _, place := range places {
 				if err := f.find(f.number(place), change); err != nil && err != ErrGone {
 					failed = fmt.Errorf("change message: %w", err)
@@ -74,6 +91,13 @@ func (f *Folder) batch(places []int, change func(n int, r *record) error) error 
 			return errors.Join(failed, f.syncDir(f.cur))
 		})
 	})
+}
+
+// hold has the index written at once, if enough of it will change.
+func (f *Folder) hold(changes int) {
+	if changes > 16 && changes*100 > int(f.ix.count) {
+		f.ix.hold()
+	}
 }
 
 // changing runs fn, which changes new and cur, under the lock. If the index had

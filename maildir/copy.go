@@ -50,6 +50,7 @@ func (f *Folder) Move(places []int, dest *Folder) (from, to []uint32, err error)
 				err := t.run(f.renameTo)
 				err = errors.Join(err, dest.syncDir(dest.cur), f.syncDir(f.cur))
 				from, to = t.finish()
+				f.hold(len(t.done))
 				for _, m := range t.done {
 					if n := f.numberOf(m.from); n >= 0 {
 						f.drop(n)
@@ -137,6 +138,7 @@ func (t *transfer) run(put func(r *record, dest *Folder, name string) error) err
 
 // finish enters what was put into the index of dest, and returns the UIDs.
 func (t *transfer) finish() (from, to []uint32) {
+	t.dest.hold(len(t.done))
 	for i := range t.done {
 		m := &t.done[i]
 		t.dest.insert(&m.r, m.key, m.name[len(m.key)+1:])
@@ -152,6 +154,7 @@ func (f *Folder) insert(r *record, key []byte, info string) {
 	f.mine(r.modseq, before)
 	f.ix.setName(r, key, info, true)
 	f.ix.add(r)
+	f.hint(int(f.ix.count)-1, r)
 }
 
 // linkTo makes a hard link, or a copy where that cannot be.

@@ -33,7 +33,8 @@ type Folder struct {
 	view
 	learned      []fact // for the index, not written yet
 	learnedBytes int
-	follows      bool // changes by others are to be followed
+	follows      bool           // changes by others are to be followed
+	hints        map[string]int // records that this session has changed, by key
 }
 
 // OpenFolder opens a folder. With readOnly nothing is changed but the uidlist

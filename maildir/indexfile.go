@@ -11,16 +11,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A mapping is a file mapped for reading, or bytes in memory.
+// A mapping is a file mapped for reading, or bytes in memory. While it is held,
+// what is written stays in memory.
 type mapping struct {
-	fd int // -1: in memory only
-	b  []byte
+	fd     int // -1: in memory only
+	b      []byte
+	mapped []byte // what b was before it was held
+	held   bool
+	lo, hi uint64 // what was written since
+}
+
+// hold gathers what is written until release: many small changes of a large
+// batch become one write. size is how much of the file counts.
+func (m *mapping) hold(size uint64) {
+	if m.fd >= 0 && !m.held && size <= uint64(len(m.b)) {
+		m.mapped, m.b, m.held, m.lo, m.hi = m.b, bytes.Clone(m.b[:size]), true, size, 0
+	}
+}
+
+// release writes what was held back. Where that fails it is still held.
+func (m *mapping) release() error {
+	if !m.held {
+		return nil
+	}
+	m.held = false
+	if m.lo < m.hi {
+		if err := m.write(m.b[m.lo:m.hi], m.lo); err != nil {
+			m.held = true
+			return err
+		}
+	}
+	m.b, m.mapped = m.mapped, nil
+	return nil
 }
 
 // need makes at least n bytes readable. What was read of it before may be
 // unmapped.
 func (m *mapping) need(n uint64) error {
-	if m.fd < 0 {
+	if m.fd < 0 || m.held {
 		if uint64(len(m.b)) < n {
 			return errIndex
 		}
@@ -44,6 +72,9 @@ func (m *mapping) need(n uint64) error {
 }
 
 func (m *mapping) unmap() {
+	if m.held {
+		m.b, m.held = m.mapped, false
+	}
 	if m.fd >= 0 && m.b != nil {
 		unix.Munmap(m.b)
 	}
@@ -60,11 +91,12 @@ func (m *mapping) close() {
 
 // write puts b at an offset; in memory it may go to the end, and grows it.
 func (m *mapping) write(b []byte, at uint64) error {
-	if m.fd < 0 {
+	if m.fd < 0 || m.held {
 		if short := int(at) + len(b) - len(m.b); short > 0 {
 			m.b = append(m.b, make([]byte, short)...)
 		}
 		copy(m.b[at:], b)
+		m.lo, m.hi = min(m.lo, at), max(m.hi, at+uint64(len(b)))
 		return nil
 	}
 	for len(b) > 0 {
@@ -327,9 +359,20 @@ func (ix *index) change() uint64 {
 	return ix.batch
 }
 
+// hold gathers what is written until the next flush.
+func (ix *index) hold() {
+	ix.records.hold(headerSize + uint64(ix.count)*recordSize)
+	ix.names.hold(ix.indexHeader.names)
+}
+
 // flush writes the header, which makes the changes before it known.
 func (ix *index) flush() {
 	ix.batch = 0
+	if ix.names.release() != nil || ix.records.release() != nil ||
+		ix.names.need(ix.indexHeader.names) != nil || ix.records.need(headerSize+uint64(ix.count)*recordSize) != nil {
+		unix.Unlinkat(ix.dir, indexName, 0)
+		ix.detach()
+	}
 	if ix.records.fd >= 0 {
 		ix.write(&ix.records, ix.indexHeader.encode(), 0)
 	}
@@ -372,7 +415,7 @@ func (b *builder) add(r *record, blob []byte) {
 // memory returns the index without files.
 func (b *builder) memory() *index {
 	b.header.names = uint64(len(b.names))
-	return &index{indexHeader: b.header, dir: -1, records: mapping{-1, b.records}, names: mapping{-1, b.names}, cache: mapping{fd: -1}}
+	return &index{indexHeader: b.header, dir: -1, records: mapping{fd: -1, b: b.records}, names: mapping{fd: -1, b: b.names}, cache: mapping{fd: -1}}
 }
 
 // install writes the index, under the lock, and opens it. What cannot be

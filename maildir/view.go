@@ -165,7 +165,7 @@ func (f *Folder) adopt(next *index) {
 	f.places, f.n, f.lost = places, 0, lost
 	f.seen = sort.Search(count, func(i int) bool { return next.record(i).uid > last })
 	f.forgot = next.expunges - 1 // look at all
-	f.ix = next
+	f.ix, f.hints = next, nil
 	old.close()
 	f.see()
 }

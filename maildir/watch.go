@@ -139,6 +139,7 @@ func (w *watch) drain() (events []*event, complete bool) {
 // followEvents brings the index up to date with what the watch has heard of.
 func (f *Folder) followEvents() error {
 	events, complete := f.watch.drain()
+	defer func() { f.hints = nil }()
 	if !complete {
 		f.watch.full = false
 		return f.catchUp()
@@ -193,32 +194,56 @@ func errorOr(err error, fn func() error) error {
 // weigh compares events with the index.
 func (f *Folder) weigh(events []*event) (l *look, missing []int) {
 	l = &look{}
-	t := newKeyTable(len(events), func(n int) []byte { return events[n].key })
-	for i := range events {
-		t.add(i)
-	}
-	met := make([]bool, len(events))
-	for n, left := int(f.ix.count)-1, len(events); n >= 0 && left > 0; n-- {
-		r := f.ix.record(n)
-		i, ok := t.find(f.ix.key(&r))
-		if !ok {
+	for i, n := range f.recordsOf(events) {
+		e := events[i]
+		if n < 0 {
+			if !e.absent && f.isFile(&e.found) {
+				l.fresh = append(l.fresh, &e.found)
+			}
 			continue
 		}
-		left--
-		met[i] = true
-		switch e := events[i]; {
+		switch r := f.ix.record(n); {
 		case e.absent && r.state&stateExpunged == 0:
 			missing = append(missing, n)
 		case !e.absent && !f.matches(n, e.info, e.colon, e.inNew):
 			l.edits = append(l.edits, edit{n, &e.found})
 		}
 	}
+	return l, missing
+}
+
+// recordsOf returns the records that events are about; -1: there is none.
+func (f *Folder) recordsOf(events []*event) []int {
+	numbers := make([]int, len(events))
+	left := 0
 	for i, e := range events {
-		if !met[i] && !e.absent && f.isFile(&e.found) {
-			l.fresh = append(l.fresh, &e.found)
+		n, hinted := f.hints[string(e.key)]
+		if hinted && n < int(f.ix.count) {
+			r := f.ix.record(n)
+			hinted = bytes.Equal(f.ix.key(&r), e.key)
+		}
+		if numbers[i] = n; !hinted {
+			numbers[i] = -1
+			left++
 		}
 	}
-	return l, missing
+	if left == 0 {
+		return numbers
+	}
+	t := newKeyTable(len(events), func(n int) []byte { return events[n].key })
+	for i, n := range numbers {
+		if n < 0 {
+			t.add(i)
+		}
+	}
+	for n := int(f.ix.count) - 1; n >= 0 && left > 0; n-- {
+		r := f.ix.record(n)
+		if i, ok := t.find(f.ix.key(&r)); ok {
+			numbers[i] = n
+			left--
+		}
+	}
+	return numbers
 }
 
 // isFile says whether a name that was heard of is a message.
