@@ -22,7 +22,6 @@ type Delivery struct {
 	heldCR  bool  // a CR that may be half of a line's end
 	buf     []byte
 	tmpName string
-	tmp     int
 	done    bool
 }
 
@@ -31,13 +30,15 @@ type Delivery struct {
 func (f *Folder) NewDelivery() (*Delivery, error) {
 	d := &Delivery{folder: f, key: newKey()}
 	d.tmpName = d.key
-	var err error
-	if d.tmp, err = unix.Openat(f.dir, "tmp", openDir, 0); err != nil {
-		return nil, fmt.Errorf("open tmp: %w", err)
+	if f.tmp < 0 {
+		tmp, err := unix.Openat(f.dir, "tmp", openDir, 0)
+		if err != nil {
+			return nil, fmt.Errorf("open tmp: %w", err)
+		}
+		f.tmp = tmp
 	}
-	fd, err := unix.Openat(d.tmp, d.tmpName, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	fd, err := unix.Openat(f.tmp, d.tmpName, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		unix.Close(d.tmp)
 		return nil, fmt.Errorf("create tmp/%s: %w", d.tmpName, err)
 	}
 	d.file = os.NewFile(uintptr(fd), d.tmpName)
@@ -120,8 +121,7 @@ func (d *Delivery) Abort() {
 	}
 	d.done = true
 	d.file.Close()
-	unix.Unlinkat(d.tmp, d.tmpName, 0)
-	unix.Close(d.tmp)
+	unix.Unlinkat(d.folder.tmp, d.tmpName, 0)
 }
 
 // Commit puts the message into the folder and returns its UID. The order makes
@@ -133,9 +133,21 @@ func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
 	if err := d.settle(date); err != nil {
 		return 0, err
 	}
+	together := d.size <= smallDelivery
+	if !together {
+		if err := d.sync(); err != nil {
+			return 0, err
+		}
+	}
 	err = f.withLock(func() error {
+		if together { // the disk takes both in one go
+			unix.SyncFileRange(int(d.file.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+		}
 		var err error
-		if uid, err = f.addUIDs([][]byte{[]byte(d.key)}); err != nil {
+		if uid, err = f.addUIDs([][]byte{[]byte(d.key)}); err == nil && together {
+			err = d.sync()
+		}
+		if err != nil {
 			return err
 		}
 		return f.changing(func() error {
@@ -162,10 +174,25 @@ func (d *Delivery) CommitNew() error {
 	if err := d.settle(time.Time{}); err != nil {
 		return err
 	}
+	if err := d.sync(); err != nil {
+		return err
+	}
 	return d.show(d.folder.new, d.key)
 }
 
-// settle makes the message's bytes last, and its key final.
+// smallDelivery is made to last while the folder is locked: that of a larger
+// one would hold others up.
+const smallDelivery = 256 << 10
+
+// sync makes the message's bytes last.
+func (d *Delivery) sync() error {
+	if d.folder.store.fsync == Never {
+		return nil
+	}
+	return d.file.Sync()
+}
+
+// settle writes the rest of the message, and makes its key final.
 func (d *Delivery) settle(date time.Time) error {
 	if d.heldCR {
 		if err := d.store([]byte{'\r'}); err != nil {
@@ -181,22 +208,16 @@ func (d *Delivery) settle(date time.Time) error {
 			return fmt.Errorf("set date: %w", err)
 		}
 	}
-	if d.folder.store.fsync != Never {
-		if err := d.file.Sync(); err != nil {
-			return err
-		}
-	}
 	d.key = fmt.Sprintf("%s,S=%d,W=%d", d.key, d.size, d.crlf)
 	return nil
 }
 
 // show gives the message its name in cur or new.
 func (d *Delivery) show(dir int, name string) error {
-	if err := unix.Renameat2(d.tmp, d.tmpName, dir, name, unix.RENAME_NOREPLACE); err != nil {
+	if err := unix.Renameat2(d.folder.tmp, d.tmpName, dir, name, unix.RENAME_NOREPLACE); err != nil {
 		return fmt.Errorf("rename %s: %w", name, err)
 	}
 	d.done = true
 	d.file.Close()
-	unix.Close(d.tmp)
 	return d.folder.syncDir(dir)
 }

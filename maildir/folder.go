@@ -23,6 +23,7 @@ type Folder struct {
 	dir      int // descriptors of the folder, its cur and its new
 	cur      int
 	new      int
+	tmp      int // -1: not open yet
 	lock     *dotlock
 	locked   int // how often; locks nest
 	watch    *watch
@@ -70,7 +71,7 @@ func (s *Store) open(name string, readOnly bool) (*Folder, error) {
 	if err := checkName(name); err != nil {
 		return nil, ErrNoFolder
 	}
-	f := &Folder{Name: name, store: s, readOnly: readOnly, dir: -1, cur: -1, new: -1}
+	f := &Folder{Name: name, store: s, readOnly: readOnly, dir: -1, cur: -1, new: -1, tmp: -1}
 	if err := f.open(); err != nil {
 		f.Close()
 		return nil, err
@@ -140,6 +141,12 @@ func (f *Folder) Same(other *Folder) bool {
 	return unix.Fstat(f.dir, &a) == nil && unix.Fstat(other.dir, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }
 
+// Exists says whether the folder is still there, under its name.
+func (f *Folder) Exists() bool {
+	var a, b unix.Stat_t
+	return unix.Fstat(f.dir, &a) == nil && unix.Stat(f.store.path(f.Name), &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
+}
+
 // Close lets go of the folder.
 func (f *Folder) Close() {
 	if f.ix != nil {
@@ -147,7 +154,7 @@ func (f *Folder) Close() {
 		f.ix.close()
 	}
 	f.watch.close()
-	for _, fd := range []int{f.dir, f.cur, f.new} {
+	for _, fd := range []int{f.dir, f.cur, f.new, f.tmp} {
 		if fd >= 0 {
 			unix.Close(fd)
 		}

@@ -30,12 +30,11 @@ func (s *session) append(bool) error {
 	if !s.d.LiteralHeader(&l) {
 		return s.d.Err()
 	}
-	folder, done, err := s.open(name)
+	folder, err := s.open(name)
 	if err != nil {
 		s.d.Refuse(l, err)
 		return s.d.Err()
 	}
-	defer done()
 	d, err := s.receive(folder, l)
 	if err != nil {
 		return err

@@ -12,11 +12,10 @@ import (
 // copy: RFC 3501 section 6.4.7, UID COPY: section 6.4.8, COPYUID: RFC 4315
 // section 3.
 func (s *session) copy(uid bool) error {
-	places, dest, done, err := s.copyArgs(uid)
+	places, dest, err := s.copyArgs(uid)
 	if err != nil {
 		return err
 	}
-	defer done()
 	from, to, err := s.box.Copy(places, dest)
 	if err != nil {
 		return err
@@ -27,11 +26,10 @@ func (s *session) copy(uid bool) error {
 
 // move: RFC 6851 section 3.
 func (s *session) move(uid bool) error {
-	places, dest, done, err := s.copyArgs(uid)
+	places, dest, err := s.copyArgs(uid)
 	if err != nil {
 		return err
 	}
-	defer done()
 	if err := s.writable(); err != nil {
 		return err
 	}
@@ -47,26 +45,26 @@ func (s *session) move(uid bool) error {
 	return s.finish(true, "", "MOVE done")
 }
 
-func (s *session) copyArgs(uid bool) (places []int, dest *maildir.Folder, done func(), err error) {
+func (s *session) copyArgs(uid bool) (places []int, dest *maildir.Folder, err error) {
 	set, err := s.set()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	var name string
 	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.CRLF() {
-		return nil, nil, nil, s.d.Err()
+		return nil, nil, s.d.Err()
 	}
 	places, gone, err := s.box.pick(set, uid)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	if gone {
-		return nil, nil, nil, imap.No("EXPUNGEISSUED", "Some of these messages are gone")
+		return nil, nil, imap.No("EXPUNGEISSUED", "Some of these messages are gone")
 	}
-	if dest, done, err = s.open(name); err != nil {
-		return nil, nil, nil, err
+	if dest, err = s.open(name); err != nil {
+		return nil, nil, err
 	}
-	return places, dest, done, nil
+	return places, dest, nil
 }
 
 func copyUID(dest *maildir.Folder, from, to []uint32) string {

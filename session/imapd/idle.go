@@ -27,7 +27,8 @@ func (s *session) idle(bool) error {
 	if err := s.w.Flush(); err != nil {
 		return err
 	}
-	s.buf = nil
+	s.closeTarget()
+	s.buf, s.entry = nil, nil
 	debug.FreeOSMemory() // a session spends most of its life here
 	for {
 		line, err := s.d.Line()

@@ -189,6 +189,7 @@ func (s *session) set() (imap.NumSet, error) {
 }
 
 func (s *session) closeBox() {
+	s.closeTarget() // what is selected next may be the same
 	if s.box != nil {
 		s.box.Close()
 		s.box = nil
@@ -204,21 +205,38 @@ func (s *session) writable() error {
 }
 
 // open opens another folder for a delivery into it; the selected one is used
-// as it is, for two locks on one folder would wait for each other.
-func (s *session) open(mailbox string) (f *maildir.Folder, done func(), err error) {
+// as it is, for two locks on one folder would wait for each other. The last one
+// stays open: clients put many messages into one folder.
+func (s *session) open(mailbox string) (*maildir.Folder, error) {
 	name, err := s.folderName(mailbox)
-	if err == nil {
-		f, err = s.Store.OpenTarget(name)
-	}
 	if err == maildir.ErrNoFolder {
-		return nil, nil, imap.No(goimap.ResponseCodeTryCreate, "No such mailbox")
+		return nil, imap.No(goimap.ResponseCodeTryCreate, "No such mailbox")
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	if s.target != nil && s.target.Name == name && s.target.Exists() {
+		return s.target, nil
+	}
+	s.closeTarget()
+	f, err := s.Store.OpenTarget(name)
+	if err == maildir.ErrNoFolder {
+		return nil, imap.No(goimap.ResponseCodeTryCreate, "No such mailbox")
+	}
+	if err != nil {
+		return nil, err
 	}
 	if s.box != nil && s.box.Same(f) {
 		f.Close()
-		return s.box.Folder, func() {}, nil
+		return s.box.Folder, nil
 	}
-	return f, f.Close, nil
+	s.target = f
+	return f, nil
+}
+
+func (s *session) closeTarget() {
+	if s.target != nil {
+		s.target.Close()
+		s.target = nil
+	}
 }

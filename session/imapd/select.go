@@ -184,11 +184,17 @@ func (s *session) renameInbox(target string) error {
 	if err := s.Store.Create(target); err != nil {
 		return err
 	}
-	inbox, done, err := s.open(maildir.Inbox)
-	if err != nil {
-		return err
+	inbox := (*maildir.Folder)(nil)
+	if s.box != nil && s.box.Name == maildir.Inbox {
+		inbox = s.box.Folder
+	} else {
+		f, err := s.Store.OpenFolder(maildir.Inbox, true)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		inbox = f
 	}
-	defer done()
 	if err := inbox.Sync(); err != nil {
 		return err
 	}

@@ -44,11 +44,12 @@ type session struct {
 	conn   Conn
 	d      *imap.Decoder
 	w      *imap.Encoder
-	box    *mailbox // nil: none is selected
-	tag    string   // of the command in hand
-	client string   // what ID said
-	buf    []byte   // for messages that are read whole
-	entry  []byte   // what the cache has of the message in hand
+	box    *mailbox        // nil: none is selected
+	target *maildir.Folder // where the last message was put; nil: none, or the selected one
+	tag    string          // of the command in hand
+	client string          // what ID said
+	buf    []byte          // for messages that are read whole
+	entry  []byte          // what the cache has of the message in hand
 	count  counters
 	bad    int  // commands in a row that broke the grammar
 	idling bool // within IDLE, where news may interrupt reading
@@ -176,6 +177,7 @@ func (s *session) reply(err error) error {
 		s.bad = 0
 		return s.w.Err()
 	}
+	s.closeTarget() // it may be what is wrong
 	r, fatal := translate(err)
 	if r == nil {
 		return err
