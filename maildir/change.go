@@ -10,24 +10,26 @@ import (
 // SetFlags gives the messages at places the flags that change returns for their
 // old ones, by renaming their files. Messages that are gone are left out.
 func (f *Folder) SetFlags(places []int, change func(Flags) Flags) error {
-	return f.batch(places, func(n int, r *record) error {
-		flags := change(r.flags)
-		if flags == r.flags && r.state&stateNew == 0 {
-			return nil
-		}
-		key, rest := string(f.ix.key(r)), ""
-		if r.state&stateVerbatim != 0 {
-			rest = restOf(f.ix.info(r))
-		}
-		name := joinName(key, flags, rest)
-		if err := unix.Renameat2(f.dirOf(r), f.ix.fileName(r), f.cur, name, unix.RENAME_NOREPLACE); err != nil {
-			return err
-		}
-		r.state &^= stateNew
-		f.ix.setName(r, []byte(key), name[len(key)+1:], true)
-		f.put(n, r)
+	return f.batch(places, func(n int, r *record) error { return f.rename(n, r, change(r.flags)) })
+}
+
+// rename gives one message flags, and takes it out of new/.
+func (f *Folder) rename(n int, r *record, flags Flags) error {
+	if flags == r.flags && r.state&stateNew == 0 {
 		return nil
-	})
+	}
+	key, rest := string(f.ix.key(r)), ""
+	if r.state&stateVerbatim != 0 {
+		rest = restOf(f.ix.info(r))
+	}
+	name := joinName(key, flags, rest)
+	if err := unix.Renameat2(f.dirOf(r), f.ix.fileName(r), f.cur, name, unix.RENAME_NOREPLACE); err != nil {
+		return err
+	}
+	r.state &^= stateNew
+	f.ix.setName(r, []byte(key), name[len(key)+1:], true)
+	f.put(n, r)
+	return nil
 }
 
 // Expunge removes the messages at places for good.
@@ -60,7 +62,7 @@ func (f *Folder) drop(n int) {
 }
 
 // maxHints is how many records are remembered for the events that follow.
-const maxHints = 256
+const maxHints = 2048
 
 // hint notes which record an event is about that this session causes.
 func (f *Folder) hint(n int, r *record) {

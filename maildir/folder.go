@@ -36,6 +36,7 @@ type Folder struct {
 	learnedBytes int
 	follows      bool           // changes by others are to be followed
 	hints        map[string]int // records that this session has changed, by key
+	courier      bool           // the uidlist was made of Courier's, whose keywords are to follow
 }
 
 // OpenFolder opens a folder. With readOnly nothing is changed but the uidlist

@@ -12,14 +12,28 @@ import (
 // direntBuffer is read at once: some 600 names.
 const direntBuffer = 64 << 10
 
+// eachName calls fn with the name of everything in a directory.
+func eachName(dir int, fn func(name string)) error {
+	return eachEntry(dir, func(name []byte, _ byte) { fn(string(name)) })
+}
+
 var directoriesRead atomic.Int64 // tests count
 
 // eachFile calls fn with the name of every regular file in a directory. The
-// name is valid only during the call.
-// Symbolic links, folders, FIFOs and devices are no messages; names that begin
-// with a dot are none by Maildir's rules.
+// name is valid only during the call. Symbolic links, folders, FIFOs and
+// devices are no messages; names that begin with a dot are none by Maildir's
+// rules.
 func eachFile(dir int, fn func(name []byte)) error {
 	directoriesRead.Add(1)
+	return eachEntry(dir, func(name []byte, typ byte) {
+		if name[0] != '.' && (typ == unix.DT_REG || typ == unix.DT_UNKNOWN && isRegular(dir, string(name))) {
+			fn(name)
+		}
+	})
+}
+
+// eachEntry calls fn with the name and type of all that is in a directory.
+func eachEntry(dir int, fn func(name []byte, typ byte)) error {
 	if _, err := unix.Seek(dir, 0, 0); err != nil {
 		return fmt.Errorf("read folder: %w", err)
 	}
@@ -38,15 +52,9 @@ func eachFile(dir int, fn func(name []byte)) error {
 		for b := buf[:n]; len(b) > 0; {
 			// struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name
 			size := binary.NativeEndian.Uint16(b[16:])
-			typ, name := b[18], b[19:size]
-			name = name[:bytes.IndexByte(name, 0)]
+			name := b[19:size]
+			fn(name[:bytes.IndexByte(name, 0)], b[18])
 			b = b[size:]
-			if name[0] == '.' {
-				continue
-			}
-			if typ == unix.DT_REG || typ == unix.DT_UNKNOWN && isRegular(dir, string(name)) {
-				fn(name)
-			}
 		}
 	}
 }

@@ -123,6 +123,12 @@ func (f *Folder) scan() error {
 		}
 	}
 	f.apply(l, missing)
+	if f.courier {
+		f.courier = false
+		if err := f.changing(f.importKeywords); err != nil {
+			return err
+		}
+	}
 	f.watch.begin()
 	return f.compact()
 }
@@ -144,7 +150,7 @@ func (f *Folder) giveUIDs(l *look) (agree bool, err error) {
 	if f.ix.uidvalidity == 0 {
 		f.takeUIDs(l, u)
 	}
-	f.ix.uidlines = uint32(len(u.records))
+	f.ix.uidlines, f.ix.uidls = uint32(len(u.records)), u.hasUIDLs()
 	var rest []*found
 	for _, e := range l.fresh {
 		if e.uid == 0 {

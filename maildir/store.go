@@ -49,6 +49,10 @@ const (
 
 // A Store is one user's Maildir. It is not safe for use by several goroutines.
 type Store struct {
+	// EncodeName makes a folder's name of one in UTF-8, for Courier's
+	// subscriptions.
+	EncodeName func(string) string
+
 	root  string
 	fsync SyncMode
 	token token

@@ -43,7 +43,7 @@ func (s *Store) Subscriptions() ([]string, error) {
 func (s *Store) readSubscriptions() (names []string, v2 bool, err error) {
 	b, err := os.ReadFile(filepath.Join(s.root, subscriptionsName))
 	if os.IsNotExist(err) {
-		return nil, true, nil
+		return s.readCourierSubscriptions(), true, nil
 	}
 	if err != nil {
 		return nil, false, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -175,6 +176,13 @@ func (r uidRecord) field(letter byte) int64 {
 	return -1
 }
 
+// hasUIDLs says whether a server before us had ids of its own for POP3.
+func (u *uidlist) hasUIDLs() bool {
+	return slices.ContainsFunc(u.records, func(r uidRecord) bool {
+		return bytes.HasPrefix(r.fields, []byte("P")) || bytes.Contains(r.fields, []byte(" P")) || r.field('O') > 0
+	})
+}
+
 // uidlistStamp returns which version of the uidlist there is now.
 func (f *Folder) uidlistStamp() (fileStamp, bool) {
 	var st unix.Stat_t
@@ -193,6 +201,10 @@ func (f *Folder) uidlistNow() (*uidlist, error) {
 	}
 	if err != nil {
 		u = &uidlist{uidnext: 1}
+	} else if u.version == 0 {
+		if courier, ok := readCourier(f.dir); ok {
+			u, f.courier = courier, true
+		}
 	}
 	if f.UIDValidity != 0 && u.uidvalidity != f.UIDValidity {
 		return nil, fmt.Errorf("folder %s: UIDVALIDITY changed: %w", f.Name, ErrNoFolder)

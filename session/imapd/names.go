@@ -24,7 +24,11 @@ func (s *session) folderName(mailbox string) (string, error) {
 		}
 		name = mailbox[len(s.Prefix):]
 	}
-	return imap.EncodeMailbox(name), nil
+	encoded := imap.EncodeMailbox(name)
+	if encoded != name && !s.Store.Exists(encoded) && s.Store.Exists(name) {
+		return name, nil // Courier names folders in UTF-8
+	}
+	return encoded, nil
 }
 
 // mailboxName returns the mailbox of a folder; false for a folder whose name

@@ -99,6 +99,7 @@ func (r flushingReader) Read(p []byte) (int, error) {
 // error means that the client logged out or hung up between commands.
 func Serve(conn Conn, o Options) (did []string, err error) {
 	s := &session{Options: o, conn: conn, w: imap.NewEncoder(conn)}
+	o.Store.EncodeName = imap.EncodeMailbox
 	goAhead := func() error {
 		s.w.Raw("+ OK").CRLF()
 		return s.w.Flush()

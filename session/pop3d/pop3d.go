@@ -8,10 +8,12 @@ package pop3d
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 
 	"smail/logline"
@@ -31,7 +33,9 @@ type session struct {
 	r      *bufio.Reader
 	w      *bufio.Writer
 	box    *maildir.Folder
-	doomed []bool // by place
+	places []int             // of the messages, in the order of their numbers
+	doomed []bool            // by number, from 0
+	ids    map[uint32]string // by UID, where the server before had its own
 	count  struct{ retr, top, dele int }
 }
 
@@ -91,7 +95,21 @@ func (s *session) open() (err error) {
 	if s.box, err = s.Store.OpenFolder(maildir.Inbox, false); err != nil {
 		return err
 	}
-	s.doomed = make([]bool, s.box.Len())
+	s.doomed, s.places = make([]bool, s.box.Len()), make([]int, s.box.Len())
+	for i := range s.places {
+		s.places[i] = i
+	}
+	ids, order, err := s.box.UIDLs()
+	if err != nil {
+		return err
+	}
+	s.ids = ids
+	if len(order) > 0 { // as the server before listed them; what it did not is behind
+		slices.SortStableFunc(s.places, func(a, b int) int {
+			x, y := order[s.box.Message(a).UID], order[s.box.Message(b).UID]
+			return cmp.Compare(uint64(x-1), uint64(y-1))
+		})
+	}
 	return nil
 }
 
@@ -151,17 +169,17 @@ func (s *session) message(args []string, want int) (int, bool) {
 
 // size is what RETR will send, without the doubled dots.
 func (s *session) size(i int) (int64, error) {
-	if m := s.box.Message(i); m.CRLF >= 0 {
+	if m := s.box.Message(s.places[i]); m.CRLF >= 0 {
 		return m.CRLF, nil
 	}
-	f, _, err := s.box.OpenMessage(i)
+	f, _, err := s.box.OpenMessage(s.places[i])
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
 	size, err := message.CRLFSize(f)
 	if err == nil {
-		s.box.Learn(i, size)
+		s.box.Learn(s.places[i], size)
 	}
 	return size, err
 }
@@ -226,7 +244,7 @@ func (s *session) retrieve(args []string) error {
 	if !ok {
 		return s.fail("No such message")
 	}
-	f, _, err := s.box.OpenMessage(i)
+	f, _, err := s.box.OpenMessage(s.places[i])
 	if err != nil {
 		return s.broken(err)
 	}
@@ -252,7 +270,7 @@ func (s *session) top(args []string) error {
 	if err != nil || lines < 0 {
 		return s.fail("Not a number of lines")
 	}
-	f, _, err := s.box.OpenMessage(i)
+	f, _, err := s.box.OpenMessage(s.places[i])
 	if err != nil {
 		return s.broken(err)
 	}
@@ -307,7 +325,7 @@ func (s *session) quit() error {
 	var places []int
 	for i, doomed := range s.doomed {
 		if doomed {
-			places = append(places, i)
+			places = append(places, s.places[i])
 		}
 	}
 	if err := s.box.Expunge(places); err != nil {
@@ -322,7 +340,10 @@ func (s *session) quit() error {
 
 // uidl writes a message's unique id as the server did that the clients know.
 func (s *session) uidl(i int) string {
-	m := s.box.Message(i)
+	m := s.box.Message(s.places[i])
+	if id := s.ids[m.UID]; id != "" {
+		return printable(id)
+	}
 	switch s.UIDL {
 	case "courier":
 		return fmt.Sprintf("UID%d-%d", m.UID, s.box.UIDValidity)
@@ -331,7 +352,7 @@ func (s *session) uidl(i int) string {
 	case "uw":
 		return fmt.Sprintf("%08x%08x", s.box.UIDValidity, m.UID)
 	case "qmail":
-		return printable(s.box.Key(i))
+		return printable(s.box.Key(s.places[i]))
 	}
 	return fmt.Sprintf("%08x%08x", m.UID, s.box.UIDValidity)
 }

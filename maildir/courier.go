@@ -1,0 +1,264 @@
+package maildir
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// What Courier knew of a Maildir is taken over when a folder without a uidlist
+// is first opened, so that no client fetches its mail again:
+//
+//	courierimapuiddb         UIDVALIDITY, the next UID, and a UID a message
+//	courierpop3dsizelist     what POP3 clients know the INBOX's messages by
+//	courierimapkeywords/     keywords, a file of all and files of later changes
+//	courierimapsubscribed    subscriptions
+//
+// They are only read: Courier can be put back.
+const (
+	courierUIDs       = "courierimapuiddb"
+	courierPOP3       = "courierpop3dsizelist"
+	courierKeywords   = "courierimapkeywords"
+	courierSubscribed = "courierimapsubscribed"
+
+	maxCourierFile = 256 << 20 // bytes that are read of one
+)
+
+// readSmall reads a file of a folder, if it is a regular one.
+func readSmall(dir int, name string, limit int64) ([]byte, error) {
+	var st unix.Stat_t
+	fd, err := openRegular(dir, name, unix.O_RDONLY, &st)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return b, nil
+}
+
+// readCourier makes a uidlist of what Courier left; ok is false where it left
+// nothing that can be read.
+func readCourier(dir int) (u *uidlist, ok bool) {
+	text, err := readSmall(dir, courierUIDs, maxCourierFile)
+	if err != nil {
+		return nil, false
+	}
+	if u, ok = parseCourierUIDs(text); !ok {
+		return nil, false
+	}
+	if list, err := readSmall(dir, courierPOP3, maxCourierFile); err == nil {
+		u.addUIDLs(list)
+	}
+	return u, true
+}
+
+// parseCourierUIDs reads "1 <uidvalidity> <next>" and lines of "<uid> <file
+// name up to the colon>".
+func parseCourierUIDs(text []byte) (*uidlist, bool) {
+	header, rest, _ := bytes.Cut(text, []byte("\n"))
+	u := &uidlist{}
+	if u.parseHeader(strings.Fields(string(header))) != nil || u.version != 1 {
+		return nil, false
+	}
+	u.version = 0 // there is no file of ours yet
+	seen := map[string]bool{}
+	for line := range bytes.Lines(rest) {
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		r, ok := parseUIDRecord(line, 1)
+		if !ok || seen[string(r.key)] {
+			continue
+		}
+		seen[string(r.key)] = true
+		u.records = append(u.records, r)
+	}
+	slices.SortStableFunc(u.records, func(a, b uidRecord) int { return int(int64(a.uid) - int64(b.uid)) })
+	u.records = slices.CompactFunc(u.records, func(a, b uidRecord) bool { return a.uid == b.uid })
+	if n := len(u.records); n > 0 {
+		u.uidnext = max(u.uidnext, u.records[n-1].uid+1)
+	}
+	return u, true
+}
+
+// addUIDLs adds to records what POP3 clients know the messages by, and their
+// order there. The list begins with "/3 <next> <uidvalidity>"; a line has a
+// file name, a size, and "<uid>:<uidvalidity>" (version 1: no uidvalidity; 3:
+// and a mark for UTF-8).
+func (u *uidlist) addUIDLs(list []byte) {
+	header, rest, _ := bytes.Cut(list, []byte("\n"))
+	if len(header) < 2 || header[0] != '/' || header[1] < '1' || header[1] > '3' {
+		return // the first form had the file names themselves for ids
+	}
+	at := map[string]int{}
+	for i, r := range u.records {
+		at[string(r.key)] = i
+	}
+	order := 0
+	for line := range bytes.Lines(rest) {
+		f := bytes.Fields(line)
+		if len(f) != 3 {
+			continue
+		}
+		order++
+		key, _, _ := splitName(f[0])
+		i, known := at[string(key)]
+		uidl, ok := courierUIDL(string(f[2]))
+		if !known || !ok {
+			continue // without a UID: it gets one, and a UIDL of ours
+		}
+		u.records[i].fields = fmt.Appendf(nil, "P%s O%d", uidl, order)
+	}
+}
+
+// courierUIDL makes the id that Courier told clients: "UID12-1700000000".
+func courierUIDL(field string) (string, bool) {
+	uid, rest, _ := strings.Cut(field, ":")
+	validity, _, _ := strings.Cut(rest, ":")
+	n, err := strconv.ParseUint(uid, 10, 32)
+	v, verr := strconv.ParseUint("0"+validity, 10, 32)
+	switch {
+	case err != nil || verr != nil || n == 0:
+		return "", false
+	case v == 0:
+		return fmt.Sprintf("UID%d", n), true
+	}
+	return fmt.Sprintf("UID%d-%d", n, v), true
+}
+
+// readCourierKeywords returns keywords by message key. In the folder's
+// courierimapkeywords the file ":list" has all names, an empty line, and lines
+// of "<key>:<number> <number>..."; a file named as a key, or ".<N>.<key>" with
+// a larger N, has the later word on one message, a keyword a line.
+func readCourierKeywords(dir int) map[string][]string {
+	sub, err := unix.Openat(dir, courierKeywords, openDir, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(sub)
+	all := map[string][]string{}
+	if text, err := readSmall(sub, ":list", maxCourierFile); err == nil {
+		parseCourierKeywords(text, all)
+	}
+	last := map[string]uint64{}
+	var later []string
+	eachName(sub, func(name string) { later = append(later, name) })
+	for _, name := range later {
+		key, n := name, uint64(1)<<63 // not yet numbered: the last
+		if rest, ok := strings.CutPrefix(name, "."); ok {
+			digits, k, _ := strings.Cut(rest, ".")
+			v, err := strconv.ParseUint(digits, 10, 62)
+			if err != nil {
+				continue
+			}
+			key, n = k, v
+		}
+		if key == "" || strings.HasPrefix(key, ":") || n <= last[key] {
+			continue
+		}
+		if text, err := readSmall(sub, name, maxKeywordsFile); err == nil {
+			last[key] = n
+			all[key] = strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' })
+		}
+	}
+	return all
+}
+
+func parseCourierKeywords(text []byte, all map[string][]string) {
+	var names []string
+	inNames := true
+	for line := range bytes.Lines(text) {
+		s := strings.TrimSuffix(string(line), "\n")
+		if inNames {
+			if inNames = s != ""; inNames {
+				names = append(names, s)
+			}
+			continue
+		}
+		i := strings.LastIndexByte(s, ':')
+		if i < 0 {
+			continue
+		}
+		var words []string
+		for number := range strings.FieldsSeq(s[i+1:]) {
+			if n, err := strconv.Atoi(number); err == nil && n >= 0 && n < len(names) {
+				words = append(words, names[n])
+			}
+		}
+		all[s[:i]] = words
+	}
+}
+
+// importKeywords gives the messages of a folder that has just been taken over
+// their keywords, under the lock.
+func (f *Folder) importKeywords() error {
+	all := readCourierKeywords(f.dir)
+	for n := range int(f.ix.count) {
+		r := f.ix.record(n)
+		names := slices.DeleteFunc(all[string(f.ix.key(&r))], func(name string) bool { return !isAtom(name) })
+		if len(names) == 0 || r.state&stateExpunged != 0 {
+			continue
+		}
+		flags, err := f.AddKeywords(names)
+		if err != nil && err != ErrKeywords {
+			return err
+		}
+		err = f.find(n, func(n int, r *record) error { return f.rename(n, r, r.flags|flags) })
+		if err != nil && err != ErrGone {
+			return fmt.Errorf("import keywords: %w", err)
+		}
+	}
+	return f.syncDir(f.cur)
+}
+
+// readCourierSubscriptions returns Courier's subscriptions as names of folders.
+func (s *Store) readCourierSubscriptions() (names []string) {
+	b, err := os.ReadFile(filepath.Join(s.root, courierSubscribed))
+	if err != nil {
+		return nil
+	}
+	for line := range strings.SplitSeq(string(b), "\n") {
+		name := strings.TrimPrefix(line, Inbox+string(Separator))
+		if name != "" && s.EncodeName != nil && !s.Exists(name) {
+			name = s.EncodeName(name)
+		}
+		if name != "" && checkName(name) == nil && len(names) < maxSubscriptions {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// UIDLs returns the ids by which POP3 clients know the messages at their
+// places, where the uidlist has any from the server before, and the order in
+// which that server listed them: 0 for what it did not list.
+func (f *Folder) UIDLs() (ids map[uint32]string, order map[uint32]int64, err error) {
+	if !f.ix.uidls {
+		return nil, nil, nil
+	}
+	u, err := readUIDList(f.dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids, order = map[uint32]string{}, map[uint32]int64{}
+	for _, r := range u.records {
+		for field := range bytes.FieldsSeq(r.fields) {
+			if field[0] == 'P' && len(field) > 1 {
+				ids[r.uid] = string(field[1:])
+			}
+		}
+		if n := r.field('O'); n > 0 {
+			order[r.uid] = n
+		}
+	}
+	return ids, order, nil
+}
