@@ -251,10 +251,8 @@ func (f *Folder) UIDLs() (ids map[uint32]string, order map[uint32]int64, err err
 	}
 	ids, order = map[uint32]string{}, map[uint32]int64{}
 	for _, r := range u.records {
-		for field := range bytes.FieldsSeq(r.fields) {
-			if field[0] == 'P' && len(field) > 1 {
-				ids[r.uid] = string(field[1:])
-			}
+		if id := r.uidl(); id != "" {
+			ids[r.uid] = id
 		}
 		if n := r.field('O'); n > 0 {
 			order[r.uid] = n

@@ -176,10 +176,22 @@ func (r uidRecord) field(letter byte) int64 {
 	return -1
 }
 
-// hasUIDLs says whether a server before us had ids of its own for POP3.
+// uidl returns the id that POP3 clients know a message by from the server
+// before us, "" if there is none.
+func (r uidRecord) uidl() string {
+	for f := range bytes.FieldsSeq(r.fields) {
+		if f[0] == 'P' && len(f) > 1 {
+			return string(f[1:])
+		}
+	}
+	return ""
+}
+
+// hasUIDLs says whether a server before us had ids of its own for POP3, or an
+// order.
 func (u *uidlist) hasUIDLs() bool {
 	return slices.ContainsFunc(u.records, func(r uidRecord) bool {
-		return bytes.HasPrefix(r.fields, []byte("P")) || bytes.Contains(r.fields, []byte(" P")) || r.field('O') > 0
+		return len(r.fields) > 0 && (r.uidl() != "" || r.field('O') > 0)
 	})
 }
 

@@ -27,7 +27,7 @@ var arrows = map[string]string{
 	"cmd/smail-imap":   "session session/imapd maildir",
 	"cmd/smail-pop3":   "session session/pop3d maildir",
 	"cmd/smail-submit": "session session/submitd",
-	"cmd/smailctl":     "config sessionfile",
+	"cmd/smailctl":     "config sessionfile maildir imap message",
 	"internal/rig":     "",
 	"internal/demo":    "internal/rig maildir",
 }

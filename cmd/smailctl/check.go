@@ -205,8 +205,9 @@ func checkSockets(r *report) {
 
 // An account is a line of passwd(5).
 type account struct {
-	uid  int
-	home string
+	name     string
+	uid, gid int
+	home     string
 }
 
 // getpwnam asks the host's own account databases, whichever they are.
@@ -220,7 +221,8 @@ func getpwnam(name string) (account, error) {
 		return account{}, fmt.Errorf("no such account")
 	}
 	uid, err := strconv.Atoi(f[2])
-	return account{uid, f[5]}, err
+	gid, gerr := strconv.Atoi(f[3])
+	return account{name, uid, gid, f[5]}, errors.Join(err, gerr)
 }
 
 // checkUser looks at what a login of this account would meet.

@@ -24,7 +24,9 @@ func commands() []command {
 		{"clientconfig", "[-out DIR] [-domain NAME]", "writes what users need to set up their clients", clientConfig},
 		{"config", "[-all | -example]", "prints the settings in force, or a commented file", printConfig},
 		{"form", "[resident | per-connection]", "says or chooses how systemd starts smail", form},
+		{"mailbox", "USER list|status|verify|rebuild", "looks at a user's folders, or makes their indexes anew", mailbox},
 		{"makecert", "CERTIFICATE KEY [NAME ...]", "makes a self-signed certificate where there is none", makeCert},
+		{"migrate", "[-from SERVER] [-dry-run] [-list] USER", "takes over what Dovecot or Courier knew, ahead of the first login", migrate},
 		{"sessions", "", "lists recent logins", sessions},
 		{"sockets", "[SERVICE]", "says who listens on the ports of mail", sockets},
 	}

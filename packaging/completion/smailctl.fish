@@ -1,5 +1,5 @@
 # fish completion for smailctl(8)
-set -l commands check clientconfig config form help makecert sessions sockets
+set -l commands check clientconfig config form help mailbox makecert migrate sessions sockets
 complete -c smailctl -f
 complete -c smailctl -o config -r -F -d 'Configuration file'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a check -d 'What stops users from logging in'
@@ -7,7 +7,9 @@ complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a clientcon
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a config -d 'The settings in force'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a form -d 'One listener for each port, or one unit for each connection'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a help -d 'The commands'
+complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a mailbox -d "A user's folders"
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a makecert -d 'A self-signed certificate'
+complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a migrate -d 'Take over what the server before knew'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a sessions -d 'Who has logged in'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a sockets -d 'Who listens on the ports of mail'
 complete -c smailctl -n '__fish_seen_subcommand_from check' -o user -x -a '(__fish_complete_users)' -d 'Look at this account too'
@@ -17,4 +19,9 @@ complete -c smailctl -n '__fish_seen_subcommand_from config' -o all -d 'Defaults
 complete -c smailctl -n '__fish_seen_subcommand_from config' -o example -d 'A commented file'
 complete -c smailctl -n '__fish_seen_subcommand_from form' -a 'resident per-connection'
 complete -c smailctl -n '__fish_seen_subcommand_from makecert' -F
+complete -c smailctl -n '__fish_seen_subcommand_from mailbox' -a '(__fish_complete_users) list status verify rebuild'
+complete -c smailctl -n '__fish_seen_subcommand_from migrate' -o from -x -a 'dovecot courier' -d 'The server before'
+complete -c smailctl -n '__fish_seen_subcommand_from migrate' -o dry-run -d 'Change nothing'
+complete -c smailctl -n '__fish_seen_subcommand_from migrate' -o list -d 'All messages'
+complete -c smailctl -n '__fish_seen_subcommand_from migrate' -a '(__fish_complete_users)'
 complete -c smailctl -n '__fish_seen_subcommand_from sockets' -a 'imaps pop3s submissions imap pop3 submission'
