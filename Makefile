@@ -37,6 +37,11 @@ test: build vet
 	@packaging/deps test
 	$(GO) test -count=1 ./...
 
+# Every system call of everything that changes mail, killed or failing; half an hour.
+crashtest: build
+	@packaging/deps test
+	SMAIL_TEST_ALL=1 SMAIL_CRASHTEST=1 $(GO) test -count=1 -timeout 60m -v -run 'Anywhere|OnTheDisk' ./test
+
 # Boots Debian roots and installs the packages there; as root, some five minutes.
 systemtest:
 	@packaging/deps system

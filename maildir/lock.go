@@ -51,6 +51,10 @@ func (s *Store) takeUIDListLock(dir int, patience time.Duration) (*dotlock, erro
 	return waitForLock(dir, uidlistLock, patience, func() (uint64, error) {
 		if s.token.path != "" {
 			err := unix.Linkat(unix.AT_FDCWD, s.token.path, dir, uidlistLock, 0)
+			var st unix.Stat_t
+			if err == unix.EEXIST && unix.Fstatat(dir, uidlistLock, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Ino == s.token.ino {
+				return st.Ino, nil // this session's own, which it could not remove
+			}
 			if err == nil || err == unix.EEXIST {
 				return s.token.ino, err
 			}

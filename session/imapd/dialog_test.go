@@ -195,3 +195,44 @@ func shell(t *testing.T, dir, command string) {
 		t.Fatalf("%s: %v: %s", command, err, out)
 	}
 }
+
+// A brokenConn is a client that cannot be reached, or not be heard, for a
+// reason that no network has.
+type brokenConn struct {
+	io.Reader
+	read, write error
+}
+
+func (c *brokenConn) Read(p []byte) (int, error) {
+	if c.read != nil {
+		return 0, c.read
+	}
+	return c.Reader.Read(p)
+}
+
+func (c *brokenConn) Write(p []byte) (int, error) { return len(p), c.write }
+func (c *brokenConn) Interrupt()                  {}
+func (c *brokenConn) Calm()                       {}
+
+// TestLostClient: whatever is wrong with the connection, the session ends.
+func TestLostClient(t *testing.T) {
+	for _, c := range []*brokenConn{{Reader: strings.NewReader("a NOOP\r\n"), write: syscall.ENOSPC}, {read: syscall.EIO}, {read: syscall.ENOSPC}} {
+		store, err := maildir.Open(filepath.Join(t.TempDir(), "Maildir"), maildir.Never)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := Serve(c, Options{Store: store, Interrupted: errors.New("interrupted")})
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			if err == nil {
+				t.Errorf("%v: ended as if nothing were wrong", c)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%v: goes on", c)
+		}
+	}
+}

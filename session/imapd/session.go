@@ -51,8 +51,9 @@ type session struct {
 	buf    []byte          // for messages that are read whole
 	entry  []byte          // what the cache has of the message in hand
 	count  counters
-	bad    int  // commands in a row that broke the grammar
-	idling bool // within IDLE, where news may interrupt reading
+	bad    int   // commands in a row that broke the grammar
+	idling bool  // within IDLE, where news may interrupt reading
+	lost   error // why the client cannot be heard or reached any more
 }
 
 // counters are what the log line at the end tells.
@@ -84,12 +85,16 @@ type flushingReader struct{ s *session }
 
 func (r flushingReader) Read(p []byte) (int, error) {
 	if err := r.s.w.Flush(); err != nil {
+		r.s.lost = err
 		return 0, err
 	}
 	for {
 		n, err := r.s.conn.Read(p)
 		if n == 0 && err != nil && err == r.s.Interrupted && !r.s.idling {
 			continue // too late for the IDLE that it was meant for
+		}
+		if err != nil && err != r.s.Interrupted && !errors.Is(err, os.ErrDeadlineExceeded) {
+			r.s.lost = err
 		}
 		return n, err
 	}
@@ -118,7 +123,7 @@ func Serve(conn Conn, o Options) (did []string, err error) {
 		s.box.Settle()
 	}
 	s.closeBox()
-	if err == errLogout || err == io.EOF {
+	if err == errLogout || errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
 	return s.done(), err
@@ -180,8 +185,8 @@ func (s *session) reply(err error) error {
 	}
 	s.closeTarget() // it may be what is wrong
 	r, fatal := translate(err)
-	if r == nil {
-		return err
+	if r == nil || s.lost != nil {
+		return errors.Join(s.lost, err)
 	}
 	tag := s.tag
 	if tag == "" || fatal {
