@@ -1,11 +1,7 @@
 package message
 
 import (
-	"bufio"
-	"encoding/base64"
 	"io"
-	"mime"
-	"mime/quotedprintable"
 	"net/mail"
 	"strings"
 	"time"
@@ -13,20 +9,6 @@ import (
 
 // Fold makes a text comparable without regard to case.
 func Fold(s string) string { return strings.ToLower(strings.ToValidUTF8(s, "\ufffd")) }
-
-var words = mime.WordDecoder{CharsetReader: func(charset string, r io.Reader) (io.Reader, error) {
-	return latin1(charset, r), nil
-}}
-
-// decodeWords decodes the encoded words of a field (RFC 2047); what cannot be
-// decoded stays as it is.
-func decodeWords(b []byte) string {
-	s := string(b)
-	if d, err := words.DecodeHeader(s); err == nil {
-		return d
-	}
-	return s
-}
 
 // Contains says whether a field of that name (any, for "") contains a folded
 // text. An empty text is in every field.
@@ -39,7 +21,7 @@ func (h Header) Contains(name, text string) bool {
 		if name == "" {
 			value = unfold(lines)
 		}
-		if strings.Contains(Fold(decodeWords(value)), text) {
+		if strings.Contains(Fold(UTF8(value)), text) {
 			return true
 		}
 	}
@@ -74,42 +56,8 @@ func (p *Part) Contains(f io.ReaderAt, text string) (bool, error) {
 
 // decoded reads a part's text as UTF-8.
 func (p *Part) decoded(f io.ReaderAt) io.Reader {
-	r := p.Body().Reader(f)
-	switch strings.ToLower(string(p.Header.Get("Content-Transfer-Encoding"))) {
-	case "base64":
-		r = base64.NewDecoder(base64.StdEncoding, r)
-	case "quoted-printable":
-		r = quotedprintable.NewReader(r)
-	}
-	return latin1(p.param("charset"), r)
-}
-
-// latin1 decodes the charsets whose letters are the first of Unicode.
-func latin1(charset string, r io.Reader) io.Reader {
-	switch strings.ToLower(charset) {
-	case "iso-8859-1", "latin1", "windows-1252", "iso-8859-15":
-		return &latin1Reader{r: bufio.NewReader(r)}
-	}
-	return r
-}
-
-type latin1Reader struct{ r *bufio.Reader }
-
-func (l *latin1Reader) Read(p []byte) (n int, err error) {
-	for n+2 <= len(p) {
-		c, err := l.r.ReadByte()
-		if err != nil {
-			return n, err
-		}
-		if c < 0x80 {
-			p[n] = c
-			n++
-			continue
-		}
-		p[n], p[n+1] = 0xc0|c>>6, 0x80|c&0x3f
-		n += 2
-	}
-	return n, nil
+	r, _ := p.Decode(p.Body().Reader(f))
+	return utf8Reader(p.param("charset"), r)
 }
 
 // searchChunk is how much text is looked at together.

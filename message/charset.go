@@ -1,0 +1,168 @@
+package message
+
+import (
+	"bytes"
+	"encoding/base64"
+	"io"
+	"mime"
+	"mime/quotedprintable"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/unicode/utf32"
+	"golang.org/x/text/transform"
+)
+
+// charsetOf finds a charset by the names that mail uses; nil for UTF-8, ASCII
+// and what nobody knows. A text that is said to be ASCII, or of which nothing
+// is said, may still be UTF-8, or Windows-1252 where it is not.
+func charsetOf(name string) encoding.Encoding {
+	name = strings.ToLower(strings.TrimSpace(name))
+	switch name {
+	case "", "us-ascii", "ascii", "utf-8", "utf8", "unknown-8bit", "unicode-1-1-utf-8":
+		return nil
+	case "iso-8859-8-e", "iso-8859-8-i":
+		return charmap.ISO8859_8
+	case "cp850", "ibm850":
+		return charmap.CodePage850
+	case "cp437", "ibm437":
+		return charmap.CodePage437
+	case "utf-32", "utf-32be":
+		return utf32.UTF32(utf32.BigEndian, utf32.UseBOM)
+	}
+	if e, err := htmlindex.Get(name); err == nil {
+		return e
+	}
+	return nil
+}
+
+// utf8Reader reads a text in a charset as UTF-8. Bytes that make no sense
+// become U+FFFD, or letters of Windows-1252 where no charset was said.
+func utf8Reader(charset string, r io.Reader) io.Reader {
+	if e := charsetOf(charset); e != nil {
+		return transform.NewReader(r, e.NewDecoder())
+	}
+	return transform.NewReader(r, &guess{})
+}
+
+// guess takes bytes that are no UTF-8 for Windows-1252.
+type guess struct{}
+
+func (guess) Reset() {}
+
+func (guess) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	for nSrc < len(src) {
+		c := src[nSrc]
+		if c < utf8.RuneSelf {
+			if nDst == len(dst) {
+				return nDst, nSrc, transform.ErrShortDst
+			}
+			dst[nDst] = c
+			nDst, nSrc = nDst+1, nSrc+1
+			continue
+		}
+		if !atEOF && !utf8.FullRune(src[nSrc:]) {
+			return nDst, nSrc, transform.ErrShortSrc
+		}
+		r, size := utf8.DecodeRune(src[nSrc:])
+		if r == utf8.RuneError && size == 1 {
+			r = charmap.Windows1252.DecodeByte(c)
+		}
+		if nDst+utf8.RuneLen(r) > len(dst) {
+			return nDst, nSrc, transform.ErrShortDst
+		}
+		nDst += utf8.EncodeRune(dst[nDst:], r)
+		nSrc += size
+	}
+	return nDst, nSrc, nil
+}
+
+// UTF8 returns a field's value as text: encoded words decoded (RFC 2047), and
+// raw bytes that are no UTF-8 taken for Windows-1252. What cannot be decoded
+// stays as it is.
+func UTF8(value []byte) string {
+	s := string(value)
+	if bytes.Contains(value, []byte("=?")) {
+		if d, err := words.DecodeHeader(s); err == nil {
+			s = d
+		}
+	}
+	if utf8.ValidString(s) {
+		return s
+	}
+	if out, _, err := transform.String(&guess{}, s); err == nil {
+		return out
+	}
+	return strings.ToValidUTF8(s, "\ufffd")
+}
+
+var words = mime.WordDecoder{CharsetReader: func(charset string, r io.Reader) (io.Reader, error) {
+	return utf8Reader(charset, r), nil
+}}
+
+// Decode undoes a part's transfer encoding (RFC 2045 section 6): BINARY of RFC
+// 3516. ok is false for an encoding that is not known. What breaks the
+// encoding's rules is passed over as far as it can be.
+func (p *Part) Decode(body io.Reader) (r io.Reader, ok bool) {
+	switch strings.ToLower(string(bytes.TrimSpace(p.Header.Get("Content-Transfer-Encoding")))) {
+	case "", "7bit", "8bit", "binary":
+		return body, true
+	case "base64":
+		return &lenientBase64{r: body}, true
+	case "quoted-printable":
+		return quotedprintable.NewReader(body), true
+	}
+	return body, false
+}
+
+// lenientBase64 decodes base64 as mail has it: letters that are none are passed
+// over, and what follows padding is decoded too, for texts are glued together.
+type lenientBase64 struct {
+	r       io.Reader
+	pending []byte // letters that do not make up three bytes yet
+	out     []byte
+	err     error
+	in      [3 << 10]byte
+}
+
+func (l *lenientBase64) Read(p []byte) (int, error) {
+	for len(l.out) == 0 {
+		if l.err != nil {
+			return 0, l.err
+		}
+		n, err := l.r.Read(l.in[:])
+		for _, c := range l.in[:n] {
+			switch {
+			case c == '=':
+				l.flush()
+			case isBase64(c):
+				if l.pending = append(l.pending, c); len(l.pending) == 4 {
+					l.flush()
+				}
+			}
+		}
+		if l.err = err; err != nil {
+			l.flush()
+		}
+	}
+	n := copy(p, l.out)
+	l.out = l.out[n:]
+	return n, nil
+}
+
+// flush decodes the letters that are there; a single one says nothing.
+func (l *lenientBase64) flush() {
+	var b [3]byte
+	if len(l.pending) > 1 {
+		n, _ := base64.RawStdEncoding.Decode(b[:], l.pending)
+		l.out = append(l.out, b[:n]...)
+	}
+	l.pending = l.pending[:0]
+}
+
+func isBase64(c byte) bool {
+	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/'
+}

@@ -1,0 +1,112 @@
+package message
+
+import (
+	"bytes"
+	"strings"
+)
+
+// BaseSubject returns what is left of a Subject without the marks of replies
+// and forwards: RFC 5256 section 2.1. reply says whether there were any.
+func BaseSubject(subject []byte) (base string, reply bool) {
+	s := strings.Join(strings.Fields(UTF8(subject)), " ")
+	for {
+		before := s
+		for { // (2) trailers
+			t := strings.TrimRight(s, " ")
+			if len(t) >= 5 && strings.EqualFold(t[len(t)-5:], "(fwd)") {
+				t, reply = t[:len(t)-5], true
+			}
+			if t == s {
+				break
+			}
+			s = t
+		}
+		for { // (3) to (5) leaders and blobs
+			t := strings.TrimLeft(s, " ")
+			if rest, ok := cutLeader(t); ok {
+				t, reply = rest, true
+			}
+			if rest, ok := cutBlob(t); ok && strings.TrimSpace(rest) != "" {
+				t = rest
+			}
+			if t == s {
+				break
+			}
+			s = t
+		}
+		// (6) [Fwd: ... ]
+		if len(s) >= 6 && strings.EqualFold(s[:5], "[fwd:") && strings.HasSuffix(s, "]") {
+			s, reply = s[5:len(s)-1], true
+		}
+		if s == before {
+			return s, reply
+		}
+	}
+}
+
+// cutLeader removes *subj-blob and "re:", "fw:" or "fwd:", perhaps with a blob
+// before the colon.
+func cutLeader(s string) (string, bool) {
+	for {
+		rest, ok := cutBlob(s)
+		if !ok {
+			break
+		}
+		s = rest
+	}
+	word := ""
+	for _, w := range []string{"fwd", "re", "fw"} {
+		if len(s) > len(w) && strings.EqualFold(s[:len(w)], w) {
+			word = w
+			break
+		}
+	}
+	if word == "" {
+		return s, false
+	}
+	s = strings.TrimLeft(s[len(word):], " ")
+	if rest, ok := cutBlob(s); ok {
+		s = rest
+	}
+	return strings.CutPrefix(s, ":")
+}
+
+// cutBlob removes "[...]" and the spaces behind it.
+func cutBlob(s string) (string, bool) {
+	if !strings.HasPrefix(s, "[") {
+		return s, false
+	}
+	i := strings.IndexAny(s[1:], "[]")
+	if i < 0 || s[1+i] != ']' {
+		return s, false
+	}
+	return strings.TrimLeft(s[i+2:], " "), true
+}
+
+// maxReferences bounds what is read of one message; the last are the nearest.
+const maxReferences = 1000
+
+// MessageIDs returns the ids in a References, In-Reply-To or Message-ID field,
+// without the angle brackets, in their order: RFC 5322 section 3.6.4.
+func MessageIDs(value []byte) (ids []string) {
+	for {
+		i := bytes.IndexByte(value, '<')
+		if i < 0 {
+			break
+		}
+		value = value[i+1:]
+		j := bytes.IndexAny(value, "<>")
+		if j < 0 {
+			break
+		}
+		if value[j] == '>' {
+			if id := bytes.TrimSpace(value[:j]); len(id) > 0 {
+				ids = append(ids, strings.Join(strings.Fields(string(id)), ""))
+			}
+			value = value[j+1:]
+		} else {
+			value = value[j:]
+		}
+	}
+	return ids[max(0, len(ids)-maxReferences):]
+}
