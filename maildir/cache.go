@@ -117,7 +117,7 @@ func (f *Folder) Flush() {
 		f.write(facts)
 		return
 	}
-	l, err := f.store.takeUIDListLock(f.dir, 0)
+	l, err := f.store.takeLock(f.dir, uidlistLock, 0)
 	if err != nil {
 		return // it can be found out again
 	}

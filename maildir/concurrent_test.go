@@ -119,7 +119,7 @@ func TestOppositeCopies(t *testing.T) {
 func TestForeignLockIsKept(t *testing.T) {
 	s := newStore(t)
 	f := open(t, s, Inbox)
-	l, err := takeLock(f.dir, uidlistLock)
+	l, err := s.takeLock(f.dir, uidlistLock, lockPatience)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -165,7 +165,7 @@ func (f *Folder) Close() {
 // withLock runs fn under the folder's lock, with the index as it is now.
 func (f *Folder) withLock(fn func() error) error {
 	if f.locked == 0 {
-		l, err := f.store.takeUIDListLock(f.dir, lockPatience)
+		l, err := f.store.takeLock(f.dir, uidlistLock, lockPatience)
 		if err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -127,19 +126,13 @@ func countBits(flags Flags) (n int) {
 const maxKeywordsFile = 64 << 10
 
 func (f *Folder) readKeywords() error {
-	fd, err := unix.Openat(f.dir, keywordsName, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	text, err := readSmall(f.dir, keywordsName, maxKeywordsFile)
 	if err == unix.ENOENT {
 		f.keywords = nil
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", keywordsName, err)
-	}
-	file := os.NewFile(uintptr(fd), keywordsName)
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxKeywordsFile))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", keywordsName, err)
 	}
 	f.keywords = parseKeywords(text)
 	return nil
@@ -175,7 +168,7 @@ func isAtom(name string) bool {
 // writeKeywords replaces the file. Dovecot looks at the seconds of its time to
 // see a change: they must grow.
 func (f *Folder) writeKeywords(names []string) error {
-	lock, err := takeLock(f.dir, keywordsLock)
+	lock, err := f.store.takeLock(f.dir, keywordsLock, lockPatience)
 	if err != nil {
 		return err
 	}

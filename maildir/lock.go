@@ -32,53 +32,22 @@ type dotlock struct {
 }
 
 // A token is a session's own file in tmp/, with what a lock file holds. To lock
-// it is linked: the file systems that we know take a link that is made and
-// removed for less than a file (ext4 passes by inodes that were freed in the
-// last seconds one by one).
+// it is linked, so that no lock is ever seen half written; and the file systems
+// that we know take a link that is made and removed for less than a file (ext4
+// passes by inodes that were freed in the last seconds one by one).
 type token struct {
 	path string
 	ino  uint64
 }
 
-// lockContent is what a lock file holds.
-func lockContent() string {
-	host, _ := hostname()
-	return fmt.Sprintf("%d:%s", os.Getpid(), host)
-}
-
-// takeUIDListLock locks a folder, waiting no longer than it has patience.
-func (s *Store) takeUIDListLock(dir int, patience time.Duration) (*dotlock, error) {
-	return waitForLock(dir, uidlistLock, patience, func() (uint64, error) {
-		if s.token.path != "" {
-			err := unix.Linkat(unix.AT_FDCWD, s.token.path, dir, uidlistLock, 0)
-			var st unix.Stat_t
-			if err == unix.EEXIST && unix.Fstatat(dir, uidlistLock, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Ino == s.token.ino {
-				return st.Ino, nil // this session's own, which it could not remove
-			}
-			if err == nil || err == unix.EEXIST {
-				return s.token.ino, err
-			}
-			s.token = token{} // removed by another, or no links here
-			return makeLock(dir, uidlistLock)
-		}
-		ino, err := makeLock(dir, uidlistLock)
-		if err == nil {
-			s.keepToken(dir)
-		}
-		return ino, err
-	})
-}
-
-// keepToken keeps the lock that was made for the next time.
-func (s *Store) keepToken(dir int) {
+// makeToken makes the session's token, under a name that nobody else uses.
+func (s *Store) makeToken() error {
 	path := filepath.Join(s.root, "tmp", newKey()+".lock")
-	var st unix.Stat_t
-	if unix.Linkat(dir, uidlistLock, unix.AT_FDCWD, path, 0) != nil {
-		return
+	ino, err := makeLock(unix.AT_FDCWD, path)
+	if err == nil {
+		s.token = token{path, ino}
 	}
-	if unix.Lstat(path, &st) == nil {
-		s.token = token{path, st.Ino}
-	}
+	return err
 }
 
 // Close removes what the store keeps for its own use.
@@ -89,19 +58,15 @@ func (s *Store) Close() {
 	}
 }
 
-// takeLock makes the lock file name in a folder.
-func takeLock(dir int, name string) (*dotlock, error) {
-	return waitForLock(dir, name, lockPatience, func() (uint64, error) { return makeLock(dir, name) })
-}
-
 // makeLock makes a lock file, unless there is one.
 func makeLock(dir int, name string) (ino uint64, err error) {
 	fd, err := unix.Openat(dir, name, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return 0, err
 	}
+	host, _ := hostname()
 	var st unix.Stat_t
-	_, err = unix.Write(fd, []byte(lockContent()))
+	_, err = unix.Write(fd, fmt.Appendf(nil, "%d:%s", os.Getpid(), host))
 	if err = errors.Join(err, unix.Fstat(fd, &st), unix.Close(fd)); err != nil {
 		unix.Unlinkat(dir, name, 0)
 		return 0, fmt.Errorf("write: %w", err)
@@ -109,12 +74,34 @@ func makeLock(dir int, name string) (ino uint64, err error) {
 	return st.Ino, nil
 }
 
-// waitForLock calls lock until it is this session's turn, and removes a stale
-// lock.
-func waitForLock(dir int, name string, patience time.Duration, lock func() (uint64, error)) (*dotlock, error) {
+// tryLock makes a lock file name of the token in a folder, or without one
+// where the file system has no links.
+func (s *Store) tryLock(dir int, name string) (ino uint64, err error) {
+	if s.token.path == "" {
+		if err := s.makeToken(); err != nil {
+			return 0, err
+		}
+	}
+	var st unix.Stat_t
+	err = unix.Linkat(unix.AT_FDCWD, s.token.path, dir, name, 0)
+	switch {
+	case err == unix.EEXIST && unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Ino == s.token.ino:
+		return st.Ino, nil // this session's own, which it could not remove
+	case err == unix.ENOENT: // the token was removed, or the folder
+		s.token = token{}
+		return makeLock(dir, name)
+	case err == unix.EPERM, err == unix.EXDEV, err == unix.EOPNOTSUPP, err == unix.EMLINK:
+		return makeLock(dir, name)
+	}
+	return s.token.ino, err
+}
+
+// takeLock makes the lock file name in a folder: it waits for its turn, no
+// longer than it has patience, and removes a stale lock.
+func (s *Store) takeLock(dir int, name string, patience time.Duration) (*dotlock, error) {
 	deadline := time.Now().Add(patience)
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		ino, err := lock()
+		ino, err := s.tryLock(dir, name)
 		if err == nil {
 			return &dotlock{dir, name, ino}, nil
 		}

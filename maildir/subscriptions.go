@@ -70,7 +70,7 @@ func (s *Store) Subscribe(name string, on bool) error {
 		return fmt.Errorf("open Maildir: %w", err)
 	}
 	defer unix.Close(dir)
-	lock, err := takeLock(dir, subscriptionsLock)
+	lock, err := s.takeLock(dir, subscriptionsLock, lockPatience)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,8 @@ var errUIDList = errors.New("unreadable header")
 
 // readUIDList reads the uidlist of a folder; a missing one is empty.
 func readUIDList(dir int) (*uidlist, error) {
-	fd, err := unix.Openat(dir, uidlistName, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	var st unix.Stat_t
+	fd, err := openRegular(dir, uidlistName, unix.O_RDONLY, &st)
 	if err == unix.ENOENT {
 		return &uidlist{uidnext: 1}, nil
 	}
@@ -65,10 +66,6 @@ func readUIDList(dir int) (*uidlist, error) {
 	}
 	f := os.NewFile(uintptr(fd), uidlistName)
 	defer f.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, fmt.Errorf("stat %s: %w", uidlistName, err)
-	}
 	text := make([]byte, st.Size)
 	n, err := io.ReadFull(f, text)
 	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {

@@ -72,7 +72,7 @@ func (s *Store) SetAside(name string) error {
 		return err
 	}
 	defer f.Close()
-	lock, err := s.takeUIDListLock(f.dir, lockPatience)
+	lock, err := s.takeLock(f.dir, uidlistLock, lockPatience)
 	if err != nil {
 		return err
 	}

@@ -290,7 +290,7 @@ func (f *Folder) Settle() {
 		f.watch.full = complete && len(events) == 0
 		return
 	}
-	if l, err := f.store.takeUIDListLock(f.dir, 0); err == nil {
+	if l, err := f.store.takeLock(f.dir, uidlistLock, 0); err == nil {
 		defer l.release()
 		if f.ix.reload() == nil {
 			f.ix.stamps = stamps
