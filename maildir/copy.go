@@ -13,6 +13,15 @@ import (
 // of those that were still there: from[i] became to[i]. All of these are
 // copied, or none.
 func (f *Folder) Copy(places []int, dest *Folder) (from, to []uint32, err error) {
+	size := int64(0)
+	if f.store.hasQuota() {
+		for _, place := range places {
+			size += f.sizeOf(f.number(place))
+		}
+		if err := f.store.makeRoom(size, int64(len(places))); err != nil {
+			return nil, nil, err
+		}
+	}
 	err = inOrder(f, dest, func() error {
 		t, err := f.newTransfer(places, dest)
 		if err != nil {
@@ -33,6 +42,9 @@ func (f *Folder) Copy(places []int, dest *Folder) (from, to []uint32, err error)
 			return nil
 		})
 	})
+	if err == nil && size > 0 {
+		f.store.charge(size, int64(len(to)))
+	}
 	dest.see()
 	return from, to, err
 }

@@ -133,6 +133,9 @@ func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
 	if err := d.settle(date); err != nil {
 		return 0, err
 	}
+	if err := f.store.makeRoom(d.size, 1); err != nil {
+		return 0, err
+	}
 	together := d.size <= smallDelivery
 	if !together {
 		if err := d.sync(); err != nil {
@@ -163,6 +166,9 @@ func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
 			return nil
 		})
 	})
+	if err == nil {
+		f.store.charge(d.size, 1)
+	}
 	f.see()
 	return uid, err
 }

@@ -179,7 +179,13 @@ func (s *Store) Delete(name string) error {
 	if err := s.syncRoot(); err != nil {
 		return err
 	}
-	return os.RemoveAll(aside)
+	if err := os.RemoveAll(aside); err != nil {
+		return err
+	}
+	if q, ok, err := s.quota(0, 0); err == nil && ok {
+		return s.recount(&q)
+	}
+	return nil
 }
 
 // Rename renames a folder and its children. INBOX is not renamed: the caller

@@ -1,0 +1,97 @@
+package maildir
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestQuota is kept right by what comes and goes, and refuses what is too much.
+func TestQuota(t *testing.T) {
+	s := newStore(t)
+	s.Create("Work")
+	put(t, s, "cur/1700000000.M1P1.h,S=1000:2,", "the name counts")
+	put(t, s, ".Work/new/1700000001.M2P1.h", strings.Repeat("x", 500))
+	size := func() string {
+		b, _ := os.ReadFile(filepath.Join(s.root, quotaName))
+		return string(b)
+	}
+	f := open(t, s, Inbox)
+	deliver(t, f, "x", 0)
+	want(t, "no quota", size(), "")
+
+	put(t, s, quotaName, "3000S,6C\n")
+	deliver(t, f, strings.Repeat("y", 100), 0)
+	want(t, "counted first", size(), "3000S,6C\n1501 3\n100 1\n")
+	work, _ := s.OpenTarget("Work")
+	defer work.Close()
+	f.Sync()
+	if _, _, err := f.Copy([]int{2}, work); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "copied", size(), "3000S,6C\n1501 3\n100 1\n100 1\n")
+	if _, _, err := f.Copy([]int{0}, work); err != nil {
+		t.Fatal(err)
+	}
+	d, _ := f.NewDelivery()
+	d.Write([]byte(strings.Repeat("z", 400)))
+	if _, err := d.Commit(0, now()); !errors.Is(err, unix.EDQUOT) {
+		t.Errorf("beyond the quota: %v", err)
+	}
+	if _, _, err := f.Copy([]int{0}, work); !errors.Is(err, unix.EDQUOT) {
+		t.Errorf("a copy beyond the quota: %v", err)
+	}
+	want(t, "counted anew when full", size(), "3000S,6C\n2701 6\n")
+	if _, _, err := f.Move([]int{2}, work); err != nil {
+		t.Errorf("a move in a full Maildir: %v", err)
+	}
+	f.Expunge([]int{0})
+	want(t, "expunged", size(), "3000S,6C\n2701 6\n-1000 -1\n")
+	s.Delete("Work")
+	want(t, "a folder is deleted", size(), "3000S,6C\n1 1\n")
+	if left := files(t, s, "tmp"); len(left) > 1 { // the session's lock is there
+		t.Errorf("left in tmp: %v", left)
+	}
+}
+
+// TestQuotaFiles that others wrote.
+func TestQuotaFiles(t *testing.T) {
+	for text, c := range map[string]struct {
+		ok, stale    bool
+		bytes, count int64
+	}{
+		"1073741824S\n250 2\n":                    {true, false, 250, 2},
+		"10C\n          250           1\n-50 0\n": {true, false, 200, 1},
+		"10S,10C":                               {true, true, 0, 0},
+		"10S\n-5 1\n":                           {true, true, -5, 1},
+		"10S\n5 1\nnonsense\n":                  {true, true, 5, 1},
+		"10S\n5 1\x00\n":                        {true, true, 0, 0},
+		"10S\n" + strings.Repeat("1 1\n", 1500): {true, true, 1500, 1500},
+		"10S\n99999999999999999999 1\n":         {true, true, 0, 0},
+		"":                                      {false, true, 0, 0},
+		"x\n1 1\n":                              {false, false, 1, 1},
+		"-5S\n1 1\n":                            {false, false, 1, 1},
+	} {
+		q, ok := parseQuota([]byte(text))
+		if ok != c.ok || q.stale != c.stale || q.bytes != c.bytes || q.count != c.count {
+			t.Errorf("%.40q: %+v, %v", text, q, ok)
+		}
+	}
+}
+
+func FuzzQuota(f *testing.F) {
+	f.Add([]byte("10S,5C\n1 1\n-1 -1\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		q, ok := parseQuota(text)
+		if !q.stale && (q.bytes < 0 || q.count < 0 || len(text) >= maxQuotaFile) {
+			t.Errorf("%q is taken for %+v", text, q)
+		}
+		if ok && q.maxBytes <= 0 && q.maxCount <= 0 {
+			t.Errorf("%q sets no limit", text)
+		}
+	})
+}
