@@ -145,7 +145,12 @@ func breakStale(dir int, name string) bool {
 	host, _ := hostname()
 	pid, owner, _ := strings.Cut(string(buf[:max(n, 0)]), ":")
 	p, err := strconv.Atoi(pid)
-	dead := err == nil && p > 0 && owner == host && age > lockYoung && syscall.Kill(p, 0) == syscall.ESRCH
+	dead := n == 0 // the power failed before the owner's name was on the disk
+	if err == nil && p > 0 && owner == host {
+		before := max(st.Mtim.Sec, st.Ctim.Sec) < bootTime()-bootSlack
+		dead = before || syscall.Kill(p, 0) == syscall.ESRCH
+	}
+	dead = dead && age > lockYoung
 	if !dead && age < lockUnchanged {
 		return false
 	}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sort"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A view is what one session has shown its client of an index that others
@@ -260,4 +262,14 @@ func (f *Folder) Recent() (n int) {
 		}
 	}
 	return n
+}
+
+// Rest lets go of memory that a session which waits does not need: the index
+// stays mapped, and is read from the system's cache when it is looked at.
+func (f *Folder) Rest() {
+	for _, m := range []*mapping{&f.ix.records, &f.ix.names, &f.ix.cache} {
+		if m.fd >= 0 && !m.held && len(m.b) > 0 {
+			unix.Madvise(m.b, unix.MADV_DONTNEED)
+		}
+	}
 }

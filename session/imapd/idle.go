@@ -29,6 +29,9 @@ func (s *session) idle(bool) error {
 	}
 	s.closeTarget()
 	s.buf, s.entry = nil, nil
+	if s.box != nil {
+		s.box.Rest()
+	}
 	debug.FreeOSMemory() // a session spends most of its life here
 	for {
 		line, err := s.d.Line()
