@@ -22,10 +22,17 @@ func (f *Folder) rename(n int, r *record, flags Flags) error {
 	if r.state&stateVerbatim != 0 {
 		rest = restOf(f.ix.info(r))
 	}
+	f.setMore(key, flags)
 	name := joinName(key, flags, rest)
+	if (flags^r.flags)&^moreFlags == 0 && r.state&stateNew == 0 { // the name says nothing of it
+		r.flags = flags
+		f.put(n, r)
+		return nil
+	}
 	if err := unix.Renameat2(f.dirOf(r), f.ix.fileName(r), f.cur, name, unix.RENAME_NOREPLACE); err != nil {
 		return err
 	}
+	r.flags = flags
 	r.state &^= stateNew
 	f.ix.setName(r, []byte(key), name[len(key)+1:], true)
 	f.put(n, r)
@@ -119,6 +126,7 @@ func (f *Folder) changing(fn func() error) error {
 	f.follow()
 	known := f.stampsHold()
 	err := fn()
+	err = errors.Join(err, f.flushMore())
 	for i, fd := range []int{f.cur, f.new} {
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil && known[i] && st.Mtim.Nano() != f.ix.stamps[i].mtime {

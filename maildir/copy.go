@@ -164,6 +164,7 @@ func (f *Folder) insert(r *record, key []byte, info string) {
 	before := f.ix.modseq
 	r.modseq = f.ix.change()
 	f.mine(r.modseq, before)
+	f.setMore(string(key), r.flags)
 	f.ix.setName(r, key, info, true)
 	f.ix.add(r)
 	f.hint(int(f.ix.count)-1, r)

@@ -158,7 +158,7 @@ func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
 			if err := d.show(f.cur, name); err != nil {
 				return err
 			}
-			r := record{uid: uid, size: d.size, crlf: d.crlf, date: -1}
+			r := record{uid: uid, flags: flags, size: d.size, crlf: d.crlf, date: -1}
 			if !date.IsZero() {
 				r.date = date.Unix()
 			}

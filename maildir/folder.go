@@ -29,6 +29,7 @@ type Folder struct {
 	watch    *watch
 
 	keywords []string // by number, as last read
+	more     moreKeywords
 
 	ix *index
 	view

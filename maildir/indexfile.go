@@ -324,7 +324,7 @@ func (ix *index) put(n int, r *record) {
 // setName gives a record the name that its file has now.
 func (ix *index) setName(r *record, key []byte, info string, colon bool) {
 	blob, flags, state := describe(key, info, colon)
-	r.flags = flags
+	r.flags = flags | r.flags&moreFlags
 	r.state = r.state&(stateNew|stateExpunged) | state
 	if r.nameLen != 0 && bytes.Equal(ix.blob(r), blob) {
 		return
@@ -393,6 +393,7 @@ type builder struct {
 	records []byte
 	names   []byte
 	header  indexHeader
+	more    map[string]Flags // keywords that are not in file names, by key
 }
 
 func newBuilder(h indexHeader, records, names int) *builder {

@@ -25,8 +25,10 @@ const (
 	keywordsName = "dovecot-keywords"
 	keywordsLock = "dovecot-keywords.lock"
 
-	// MaxKeywords is how many a folder can have.
-	MaxKeywords = 26
+	// MaxKeywords is how many a folder can have; those from the 27th on are in
+	// smail.keywords.
+	MaxKeywords = 58
+	letters     = 26
 	maxKeyword  = 255 // bytes of a name
 )
 
@@ -63,7 +65,7 @@ func (f *Folder) KeywordsOf(flags Flags) []string {
 func (f *Folder) keywordName(n int) string {
 	if n >= len(f.keywords) {
 		if err := f.readKeywords(); err != nil || n >= len(f.keywords) {
-			return "unknown-" + strconv.Itoa(n)
+			return unknownKeyword(n)
 		}
 	}
 	return f.keywords[n]
@@ -104,8 +106,14 @@ func (f *Folder) AddKeywords(names []string) (flags Flags, err error) {
 				room = append(room[:len(room):len(room)], name)
 			}
 		}
-		if len(room) > len(f.keywords) {
-			if err := f.writeKeywords(room); err != nil {
+		before := len(f.keywords)
+		if len(room) > before && before < letters {
+			if err := f.writeKeywords(room[:min(letters, len(room))]); err != nil {
+				return err
+			}
+		}
+		if first := max(letters, before); len(room) > first {
+			if err := f.nameMore(first, room[first:]); err != nil {
 				return err
 			}
 		}
@@ -128,15 +136,19 @@ const maxKeywordsFile = 64 << 10
 func (f *Folder) readKeywords() error {
 	text, err := readSmall(f.dir, keywordsName, maxKeywordsFile)
 	if err == unix.ENOENT {
-		f.keywords = nil
-		return nil
+		text, err = nil, nil
 	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", keywordsName, err)
 	}
-	f.keywords = parseKeywords(text)
+	if err := f.readMore(); err != nil {
+		return err
+	}
+	f.keywords = f.allKeywords(parseKeywords(text))
 	return nil
 }
+
+func unknownKeyword(n int) string { return "unknown-" + strconv.Itoa(n) }
 
 // parseKeywords reads the file; lines that make no sense are left out.
 func parseKeywords(text []byte) []string {
@@ -144,11 +156,11 @@ func parseKeywords(text []byte) []string {
 	for line := range bytes.Lines(text) {
 		number, name, ok := strings.Cut(strings.TrimSuffix(string(line), "\n"), " ")
 		n, err := strconv.Atoi(number)
-		if !ok || err != nil || n < 0 || n >= MaxKeywords || !isAtom(name) {
+		if !ok || err != nil || n < 0 || n >= letters || !isAtom(name) {
 			continue
 		}
 		for len(names) <= n {
-			names = append(names, "unknown-"+strconv.Itoa(len(names)))
+			names = append(names, unknownKeyword(len(names)))
 		}
 		names[n] = name
 	}

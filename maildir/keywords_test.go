@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestKeywords are made once, found whatever their capitals, and at most 26.
+// TestKeywords are made once, found whatever their capitals, and at most 58.
 func TestKeywords(t *testing.T) {
 	s := newStore(t)
 	put(t, s, "cur/a:2,", "x")
@@ -31,7 +31,7 @@ func TestKeywords(t *testing.T) {
 	want(t, "keywords", fmt.Sprint(other.KeywordsOf(other.Message(0).Flags)), "[$Forwarded Work unknown-4]")
 
 	var many []string
-	for i := range 30 {
+	for i := range 70 {
 		many = append(many, fmt.Sprintf("k%d", i))
 	}
 	bits, err = f.AddKeywords(many)
@@ -39,7 +39,7 @@ func TestKeywords(t *testing.T) {
 		t.Errorf("%d keywords, %d flags, %v", len(f.Keywords()), countBits(bits), err)
 	}
 	if _, err := f.AddKeywords([]string{"one-more"}); err != ErrKeywords {
-		t.Errorf("a 27th: %v", err)
+		t.Errorf("a 59th: %v", err)
 	}
 	if left := slices.DeleteFunc(files(t, s, "."), func(n string) bool { return !strings.HasSuffix(n, ".lock") }); len(left) > 0 {
 		t.Errorf("locks left: %v", left)
@@ -83,7 +83,7 @@ func FuzzKeywords(f *testing.F) {
 	f.Add([]byte("0 $Forwarded\n1 NonJunk\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		names := parseKeywords(text)
-		if len(names) > MaxKeywords {
+		if len(names) > letters {
 			t.Fatalf("%d keywords", len(names))
 		}
 		var again strings.Builder
@@ -95,6 +95,102 @@ func FuzzKeywords(f *testing.F) {
 		}
 		if !slices.Equal(parseKeywords([]byte(again.String())), names) {
 			t.Errorf("%q reads differently when written again", text)
+		}
+	})
+}
+
+// TestMoreKeywords: those without a letter last, are heard of by other
+// sessions, and go where the message goes, with the index or without.
+func TestMoreKeywords(t *testing.T) {
+	s := newStore(t)
+	s.Create("Work")
+	some(t, s, 3)
+	f, watcher := open(t, s, Inbox), open(t, s, Inbox)
+	watcher.Sync()
+	var names []string
+	for i := range 40 {
+		names = append(names, fmt.Sprintf("k%d", i))
+	}
+	if _, err := f.AddKeywords(names); err != nil {
+		t.Fatal(err)
+	}
+	last, _ := f.AddKeywords([]string{"k39", "k0", "k30"})
+	if err := f.SetFlags([]int{1}, func(old Flags) Flags { return old | last }); err != nil {
+		t.Fatal(err)
+	}
+	bits, _ := f.AddKeywords([]string{"k30"})
+	f.SetFlags([]int{0}, func(old Flags) Flags { return old | bits }) // no name changes
+	f.SetFlags([]int{2}, func(old Flags) Flags { return old | bits | Seen })
+	f.SetFlags([]int{2}, func(old Flags) Flags { return old &^ bits })
+	watcher.Sync()
+	want(t, "others hear", fmt.Sprint(watcher.Changed()), "[0 1 2]")
+	words := func(f *Folder) string {
+		var all []string
+		for i := range f.Len() {
+			all = append(all, strings.Join(f.KeywordsOf(f.Message(i).Flags), ","))
+		}
+		return strings.Join(all, " ")
+	}
+	const now = "k30 k0,k30,k39 "
+	want(t, "the other", words(watcher), now)
+	os.Remove(filepath.Join(s.root, indexName))
+	want(t, "without an index", words(open(t, s, Inbox)), now)
+	os.Rename(s.root+"/cur/1700000001.m1:2,a", s.root+"/cur/1700000001.m1:2,Sa")
+	f.Sync()
+	want(t, "renamed by another", words(f), now)
+
+	work := open(t, s, "Work")
+	if _, err := work.AddKeywords(names[20:]); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Copy([]int{1}, work); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := f.Move([]int{0}, work); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := work.NewDelivery(); err == nil {
+		bits, _ := work.AddKeywords([]string{"z27", "k21"})
+		if _, err := d.Commit(bits, time.Unix(1000000000, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work.Sync()
+	want(t, "copied, moved, delivered", words(work), "k30,k39,k0 k30 k21,z27")
+	os.Remove(filepath.Join(s.root, ".Work", indexName))
+	want(t, "without an index", words(open(t, s, "Work")), "k30,k39,k0 k30 k21,z27")
+
+	// A torn line costs nothing but itself; the file is compacted in time.
+	path := filepath.Join(s.root, moreName)
+	b, _ := os.ReadFile(path)
+	os.WriteFile(path, append(b, "has 30 17000"...), 0o600)
+	f = open(t, s, Inbox)
+	for i := range 1200 {
+		if err := f.SetFlags([]int{1}, func(old Flags) Flags { return old ^ bits | Flagged*Flags(i%2) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, s, "new/1900000000.x", "x")
+	s.fsync = Never
+	os.Remove(filepath.Join(s.root, indexName))
+	f = open(t, s, Inbox)
+	want(t, "after many changes", words(f), "k0,k30,k39  ")
+	if b, _ := os.ReadFile(path); strings.Count(string(b), "\n") > 1000 {
+		t.Errorf("%d lines are left", strings.Count(string(b), "\n"))
+	}
+}
+
+func FuzzMoreKeywords(f *testing.F) {
+	f.Add([]byte("name 26 x\nhas 26,30 a b\nhas - a b\nhas 57 c\ntorn"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m := parseMore(text)
+		if len(m.names) > MaxKeywords-letters {
+			t.Fatalf("%d names", len(m.names))
+		}
+		for key, flags := range m.of {
+			if flags == 0 || flags&^moreFlags != 0 || parseMore(moreLine(key, flags)).of[key] != flags {
+				t.Errorf("%q has %b", key, flags)
+			}
 		}
 	})
 }

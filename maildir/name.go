@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// Flags are the message flags that a file name holds: RFC 3501's system flags,
-// Maildir's own "passed", and behind them the folder's keywords.
-type Flags uint32
+// Flags are the message flags that a file name holds, RFC 3501's system flags,
+// Maildir's own "passed", and behind them the folder's keywords, of which those
+// without a letter are elsewhere: see more.go.
+type Flags uint64
 
 const (
 	Draft   Flags = 1 << iota // D
@@ -22,7 +23,7 @@ const (
 	Seen                      // S
 	Trashed                   // T: \Deleted
 
-	firstKeyword // a; up to z
+	firstKeyword // a to z, and those that have no letter
 )
 
 // flagLetters in the order of their bits, which is the order of ASCII.
@@ -76,7 +77,7 @@ func appendInfo(b []byte, flags Flags, rest string) []byte {
 	}
 	unknown, extra, more := strings.Cut(rest, ",")
 	b = append(b, unknown...)
-	for n := range MaxKeywords {
+	for n := range letters {
 		if flags&keyword(n) != 0 {
 			b = append(b, 'a'+byte(n))
 		}

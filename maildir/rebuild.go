@@ -14,7 +14,7 @@ func (f *Folder) rebuild(fresh []*found) {
 	started := !old.sameBoot()
 	modseq := old.change()
 	b := newBuilder(old.indexHeader, int(old.count)+len(fresh), int(old.indexHeader.names)+80*len(fresh))
-	b.header.boot = bootTime()
+	b.header.boot, b.more = bootTime(), f.more.of
 	b.header.floor = max(old.floor, old.forgettable())
 	for n := range int(old.count) {
 		r := old.record(n)
@@ -48,7 +48,7 @@ func (f *Folder) rebuild(fresh []*found) {
 func (b *builder) enter(e *found, modseq uint64) {
 	blob, flags, state := describe(e.key, string(e.info), e.colon)
 	r := e.record(modseq)
-	r.flags = flags
+	r.flags = flags | b.more[string(e.key)]
 	r.state |= state
 	b.add(&r, blob)
 }
@@ -77,6 +77,9 @@ func (ix *index) forgettable() uint64 {
 func (f *Folder) compact() error {
 	if f.ix.expunged > 2*keepExpunged && f.ix.records.fd >= 0 {
 		f.rebuild(nil)
+	}
+	if err := f.compactMore(); err != nil {
+		return err
 	}
 	live := f.ix.count - f.ix.expunged
 	if f.ix.uidlines < 100 || f.ix.uidlines < 2*live {

@@ -259,6 +259,7 @@ func (f *Folder) apply(l *look, missing []int) {
 	}
 	for _, e := range l.fresh {
 		r := e.record(f.ix.change())
+		r.flags = f.more.of[string(e.key)]
 		f.ix.setName(&r, e.key, string(e.info), e.colon)
 		f.ix.add(&r)
 	}

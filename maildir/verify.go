@@ -153,7 +153,7 @@ func (f *Folder) Verify() (problems []string, err error) {
 	for place := range f.Len() {
 		used |= f.Message(place).Flags
 	}
-	for n := range MaxKeywords {
+	for n := range letters {
 		if used&keyword(n) != 0 && n >= len(f.keywords) {
 			say("keyword %d is used in file names and has no name in %s", n, keywordsName)
 		}

@@ -144,14 +144,17 @@ func (f *Folder) followEvents() error {
 		f.watch.full = false
 		return f.catchUp()
 	}
-	if len(events) == 0 {
-		return nil
-	}
 	if f.ix.records.fd >= 0 && f.ix.reload() == nil {
 		f.see()
+		if len(events) == 0 {
+			return nil
+		}
 		if l, missing := f.weigh(events); len(l.fresh)+len(l.edits)+len(missing) == 0 {
 			return nil // this session's own changes, or told by another in the index
 		}
+	}
+	if len(events) == 0 {
+		return nil
 	}
 	if f.deleted() {
 		f.loseAll()

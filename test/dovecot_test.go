@@ -111,8 +111,8 @@ func TestDovecotSharesTheMaildir(t *testing.T) {
 	}
 }
 
-// recentless joins responses with their items in one order, without \Recent,
-// which belongs to whoever looked first.
+// recentless joins responses with items and flags in one order, without
+// \Recent, which belongs to whoever looked first.
 func recentless(fetched []string) string {
 	var b strings.Builder
 	for _, line := range fetched {
@@ -125,7 +125,9 @@ func recentless(fetched []string) string {
 		if i := strings.Index(rest, "FLAGS ("); i >= 0 {
 			flags, _, _ = strings.Cut(rest[i+len("FLAGS ("):], ")")
 		}
-		fmt.Fprintf(&b, "%s UID %s: %s\n", number, uid, strings.TrimSpace(strings.ReplaceAll(flags, `\Recent`, "")))
+		words := slices.DeleteFunc(strings.Fields(flags), func(f string) bool { return f == `\Recent` })
+		slices.Sort(words)
+		fmt.Fprintf(&b, "%s UID %s: %s\n", number, uid, strings.Join(words, " "))
 	}
 	return b.String()
 }

@@ -145,7 +145,15 @@ func (h *host) newAccount(name string) *user.User {
 		h.t.Fatal(err)
 	}
 	makeUser(h.t, name, "-d", home)
-	run(h.t, "usermod", "-d", home, name)
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		out, err := exec.Command("usermod", "-d", home, name).CombinedOutput()
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) { // a session of the test before may just be ending
+			h.t.Fatalf("usermod: %v\n%s", err, out)
+		}
+	}
 	h.chpasswd(name)
 	u, err := user.Lookup(name)
 	if err != nil {
