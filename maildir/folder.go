@@ -127,14 +127,12 @@ func (f *Folder) load(look bool) (err error) {
 	return nil
 }
 
-// anyNew says whether the index has messages that are still in new/.
-func (f *Folder) anyNew() bool {
-	for n := int(f.ix.count) - 1; n >= 0; n-- {
-		if r := f.ix.record(n); r.state&(stateNew|stateExpunged) == stateNew {
-			return true
-		}
-	}
-	return false
+// anyNew says whether there are files in new/.
+func (f *Folder) anyNew() (any bool) {
+	eachEntry(f.new, func(name []byte, typ byte) {
+		any = any || name[0] != '.' && typ != unix.DT_DIR
+	})
+	return any
 }
 
 // Same says whether two open folders are one, whatever they are called now.

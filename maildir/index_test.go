@@ -358,3 +358,28 @@ func FuzzIndex(f *testing.F) {
 		}
 	})
 }
+
+// TestFolderIsDeleted by another session: its messages are gone, and that is all.
+func TestFolderIsDeleted(t *testing.T) {
+	for _, messages := range []int{0, 3} {
+		s := newStore(t)
+		s.Create("Work")
+		for i := range messages {
+			put(t, s, fmt.Sprintf(".Work/cur/%d.m:2,", i), "x")
+		}
+		f := open(t, s, "Work")
+		f.Sync()
+		if err := other(t, s).Delete("Work"); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			t.Errorf("%d messages: %v", messages, err)
+		}
+		if n := len(f.Forget()); n != messages || f.Len() != 0 {
+			t.Errorf("%d of %d messages are told to be gone, %d are left", n, messages, f.Len())
+		}
+		if err := f.Sync(); err != nil {
+			t.Errorf("again: %v", err)
+		}
+	}
+}

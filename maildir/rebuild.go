@@ -1,6 +1,98 @@
 package maildir
 
-import "slices"
+import (
+	"crypto/rand"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// emptyIndex is one of a folder that has not been looked at.
+func emptyIndex() *index {
+	return newBuilder(indexHeader{uidnext: 1, boot: bootTime()}, 0, 0).memory()
+}
+
+// A builder lays out an index anew.
+type builder struct {
+	records []byte
+	names   []byte
+	header  indexHeader
+	more    map[string]Flags // keywords that are not in file names, by key
+}
+
+func newBuilder(h indexHeader, records, names int) *builder {
+	b := &builder{header: h}
+	rand.Read(b.header.id[:])
+	b.records = make([]byte, headerSize, headerSize+records*recordSize)
+	b.names = append(make([]byte, 0, names+len(b.header.id)), b.header.id[:]...)
+	b.header.count, b.header.expunged, b.header.replaced = 0, 0, false
+	return b
+}
+
+// add appends a record, by ascending UIDs; blob is as describe says.
+func (b *builder) add(r *record, blob []byte) {
+	r.name, r.nameLen = uint32(len(b.names)), uint16(len(blob))
+	b.names = append(b.names, sealed(blob)...)
+	b.records = append(b.records, make([]byte, recordSize)...)
+	r.encode(b.records[len(b.records)-recordSize:])
+	b.header.count++
+	if r.state&stateExpunged != 0 {
+		b.header.expunged++
+	}
+	b.header.uidnext = max(b.header.uidnext, r.uid+1)
+}
+
+// memory returns the index without files.
+func (b *builder) memory() *index {
+	b.header.names = uint64(len(b.names))
+	return &index{indexHeader: b.header, dir: -1, records: mapping{fd: -1, b: b.records}, names: mapping{fd: -1, b: b.names}, cache: mapping{fd: -1}}
+}
+
+// install writes the index, under the lock, and opens it. What cannot be
+// written stays in memory.
+func (b *builder) install(dir int) *index {
+	ix := b.memory()
+	copy(b.records, ix.indexHeader.encode())
+	var st unix.Stat_t
+	names, err := replaceFile(dir, namesName, b.names, &st)
+	if err != nil {
+		return ix
+	}
+	records, err := replaceFile(dir, indexName, b.records, &st)
+	if err != nil {
+		unix.Close(names)
+		return ix
+	}
+	disk := &index{indexHeader: ix.indexHeader, dir: dir, ino: st.Ino,
+		records: mapping{fd: records}, names: mapping{fd: names}, cache: mapping{fd: -1}}
+	if disk.records.need(uint64(len(b.records))) != nil || disk.names.need(uint64(len(b.names))) != nil {
+		disk.close()
+		return ix
+	}
+	return disk
+}
+
+// replaceFile writes a file of the index and renames it over the old one. It
+// need not last: it can be made anew.
+func replaceFile(dir int, name string, content []byte, st *unix.Stat_t) (fd int, err error) {
+	tmp := name + ".tmp"
+	unix.Unlinkat(dir, tmp, 0) // left over by one that was killed; the lock is ours
+	fd, err = unix.Openat(dir, tmp, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return -1, err
+	}
+	if err = writeAll(fd, content); err == nil {
+		if err = unix.Fstat(fd, st); err == nil {
+			err = unix.Renameat(dir, tmp, dir, name)
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		unix.Unlinkat(dir, tmp, 0)
+		return -1, err
+	}
+	return fd, nil
+}
 
 // keepExpunged is how many messages that are gone an index remembers; twice as
 // many before it is laid out anew.

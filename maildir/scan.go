@@ -32,6 +32,11 @@ func (f *Folder) Sync() error {
 		f.watch.begin()
 		return nil
 	}
+	return f.lookAgain()
+}
+
+// lookAgain reads the folder, if it is still there.
+func (f *Folder) lookAgain() error {
 	if f.deleted() {
 		f.loseAll()
 		return nil

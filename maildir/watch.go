@@ -94,8 +94,8 @@ func (w *watch) close() {
 	}
 }
 
-// drain returns what was heard of since the last time. Not complete: too much
-// to be kept.
+// drain returns what was heard of since the last time. Not complete: it was too
+// much to be kept, or the folder is gone.
 func (w *watch) drain() (events []*event, complete bool) {
 	var buf [16 << 10]byte
 	known := map[string]*event{}
@@ -113,7 +113,7 @@ func (w *watch) drain() (events []*event, complete bool) {
 			end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(b[12:]))
 			name, _, _ := bytes.Cut(b[unix.SizeofInotifyEvent:end], []byte{0})
 			b = b[end:]
-			if mask&unix.IN_Q_OVERFLOW != 0 {
+			if mask&(unix.IN_Q_OVERFLOW|unix.IN_IGNORED|unix.IN_UNMOUNT) != 0 { // the last two: the folder is gone
 				return nil, false
 			}
 			if len(name) == 0 || name[0] == '.' || mask&unix.IN_ISDIR != 0 {
@@ -142,7 +142,7 @@ func (f *Folder) followEvents() error {
 	defer func() { f.hints = nil }()
 	if !complete {
 		f.watch.full = false
-		return f.catchUp()
+		return f.lookAgain()
 	}
 	if f.ix.records.fd >= 0 && f.ix.reload() == nil {
 		f.see()
@@ -157,8 +157,7 @@ func (f *Folder) followEvents() error {
 		return nil
 	}
 	if f.deleted() {
-		f.loseAll()
-		return nil
+		return f.lookAgain()
 	}
 	err := f.withLock(func() error {
 		f.readKeywords()

@@ -218,6 +218,9 @@ func (s *session) open(mailbox string) (*maildir.Folder, error) {
 	if s.target != nil && s.target.Name == name && s.target.Exists() {
 		return s.target, nil
 	}
+	if s.box != nil && s.box.Name == name && s.box.Exists() {
+		return s.box.Folder, nil
+	}
 	s.closeTarget()
 	f, err := s.Store.OpenTarget(name)
 	if err == maildir.ErrNoFolder {
