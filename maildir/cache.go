@@ -68,16 +68,15 @@ func (ix *index) entry(r *record) []byte {
 	if r.cache == 0 || r.cache+entryHead > ix.indexHeader.cache || !ix.openCache() {
 		return nil
 	}
-	if ix.cache.need(r.cache+entryHead) != nil {
+	if uint64(len(ix.cache.b)) < ix.indexHeader.cache && ix.cache.need(ix.indexHeader.cache) != nil {
 		return nil
 	}
 	le := binary.LittleEndian
 	head := ix.cache.b[r.cache : r.cache+entryHead]
 	size := uint64(le.Uint32(head))
-	if size > maxEntry || le.Uint32(head[4:]) != r.uid || ix.cache.need(r.cache+entryHead+size) != nil {
+	if le.Uint32(head[4:]) != r.uid || r.cache+entryHead+size > ix.indexHeader.cache {
 		return nil
 	}
-	head = ix.cache.b[r.cache : r.cache+entryHead]
 	entry := ix.cache.b[r.cache+entryHead : r.cache+entryHead+size]
 	if crc32.Update(crc32.Checksum(head[:8], castagnoli), castagnoli, entry) != le.Uint32(head[8:]) {
 		return nil
@@ -87,8 +86,12 @@ func (ix *index) entry(r *record) []byte {
 
 // openCache opens the cache that the records point into, if it is there.
 func (ix *index) openCache() bool {
-	if ix.cache.fd >= 0 || ix.cacheIno == 0 || ix.dir < 0 {
-		return ix.cache.fd >= 0
+	if ix.cache.fd >= 0 && ix.opened == ix.cacheIno {
+		return true
+	}
+	ix.cache.close() // another session has made it anew
+	if ix.cacheIno == 0 || ix.dir < 0 {
+		return false
 	}
 	var st unix.Stat_t
 	fd, err := openRegular(ix.dir, cacheName, unix.O_RDWR, &st)
@@ -99,7 +102,7 @@ func (ix *index) openCache() bool {
 		unix.Close(fd)
 		return false
 	}
-	ix.cache.fd = fd
+	ix.cache.fd, ix.opened = fd, st.Ino
 	return true
 }
 
@@ -227,7 +230,7 @@ func (f *Folder) newCache() bool {
 	}
 	ix.cache.close()
 	ix.cache.fd = fd
-	ix.cacheIno, ix.indexHeader.cache, ix.dead = st.Ino, uint64(b.Len()), 0
+	ix.cacheIno, ix.opened, ix.indexHeader.cache, ix.dead = st.Ino, st.Ino, uint64(b.Len()), 0
 	for _, k := range kept {
 		r := ix.record(k.n)
 		r.cache = k.at

@@ -319,6 +319,20 @@ func TestCacheIsCompacted(t *testing.T) {
 			t.Fatalf("message %d: %d bytes", i, len(e))
 		}
 	}
+	// A session that has the old file open goes over to the new one.
+	g := open(t, other(t, s), Inbox)
+	for i := range g.Len() {
+		g.LearnEntry(i, bytes.Repeat([]byte("f"), 30<<10))
+		g.Flush()
+	}
+	g.ix.dead = 1 << 40
+	g.LearnEntry(0, []byte("new file"))
+	g.Flush()
+	f.LearnEntry(1, []byte("also"))
+	f.Flush()
+	h := open(t, s, Inbox)
+	want(t, "entries", string(h.Entry(0))+" "+string(h.Entry(1))+" "+string(h.Entry(2)[:1]), "new file also f")
+	want(t, "entries", string(f.Entry(0))+" "+string(f.Entry(1))+" "+string(f.Entry(2)[:1]), "new file also f")
 }
 
 // FuzzIndex: no file makes a session fail, or show what is not there.

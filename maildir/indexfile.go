@@ -20,6 +20,7 @@ type index struct {
 	records mapping
 	names   mapping
 	cache   mapping
+	opened  uint64 // the inode of the cache that is open
 }
 
 // openIndex opens the index of a folder. errIndex: there is none that can be
@@ -126,6 +127,9 @@ func (ix *index) reload() error {
 	}
 	if err := ix.names.need(ix.indexHeader.names); err != nil {
 		return err
+	}
+	if ix.cache.fd >= 0 && ix.opened == ix.cacheIno && ix.cache.need(ix.indexHeader.cache) != nil {
+		ix.cache.close() // it was cut short
 	}
 	return ix.check(before)
 }

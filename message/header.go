@@ -23,8 +23,11 @@ func (h Header) Fields() iter.Seq2[[]byte, []byte] {
 			if colon <= 0 {
 				continue
 			}
-			name := bytes.TrimRight(lines[:colon], " \t")
-			if bytes.ContainsAny(name, " \t\r\n") || len(name) == 0 {
+			name := lines[:colon]
+			if c := name[colon-1]; c == ' ' || c == '\t' {
+				name = bytes.TrimRight(name, " \t")
+			}
+			if !isName(name) {
 				continue
 			}
 			if !yield(name, lines) {
@@ -32,6 +35,21 @@ func (h Header) Fields() iter.Seq2[[]byte, []byte] {
 			}
 		}
 	}
+}
+
+// isName says whether a field can have this name.
+func isName(name []byte) bool {
+	for _, c := range name {
+		if c == ' ' || c == '\t' || c == '\r' || c == '\n' {
+			return false
+		}
+	}
+	return len(name) > 0
+}
+
+// isNamed compares names of fields, which have no case.
+func isNamed(n []byte, name string) bool {
+	return len(n) == len(name) && strings.EqualFold(string(n), name)
 }
 
 // fieldEnd returns where the first field ends: at the first line end that no
@@ -53,7 +71,7 @@ func fieldEnd(b []byte) int {
 // there is none.
 func (h Header) Get(name string) []byte {
 	for n, lines := range h.Fields() {
-		if len(n) == len(name) && strings.EqualFold(string(n), name) {
+		if isNamed(n, name) {
 			return unfold(lines[bytes.IndexByte(lines, ':')+1:])
 		}
 	}
@@ -86,7 +104,7 @@ func (h Header) Select(names []string, not bool) []byte {
 	for n, lines := range h.Fields() {
 		named := false
 		for _, want := range names {
-			named = named || strings.EqualFold(string(n), want)
+			named = named || isNamed(n, want)
 		}
 		if named != not {
 			out = AppendCRLF(out, bytes.TrimRight(lines, "\r\n"))
@@ -108,7 +126,7 @@ func (h Header) Without(names []string) Header {
 		name, _, _ := bytes.Cut(lines, []byte(":"))
 		drop := false
 		for _, n := range names {
-			drop = drop || strings.EqualFold(string(bytes.TrimRight(name, " \t")), n)
+			drop = drop || isNamed(bytes.TrimRight(name, " \t"), n)
 		}
 		if !drop {
 			out = append(out, lines...)

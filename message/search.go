@@ -1,10 +1,12 @@
 package message
 
 import (
+	"bytes"
 	"io"
 	"net/mail"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Fold makes a text comparable without regard to case.
@@ -14,18 +16,45 @@ func Fold(s string) string { return strings.ToLower(strings.ToValidUTF8(s, "\uff
 // text. An empty text is in every field.
 func (h Header) Contains(name, text string) bool {
 	for n, lines := range h.Fields() {
-		if name != "" && !strings.EqualFold(string(n), name) {
+		if name != "" && !isNamed(n, name) {
 			continue
 		}
-		value := unfold(lines[len(n)+1:])
-		if name == "" {
-			value = unfold(lines)
+		value := lines
+		if name != "" {
+			value = lines[bytes.IndexByte(lines, ':')+1:]
 		}
-		if strings.Contains(Fold(UTF8(value)), text) {
+		if containsFolded(unfold(value), text) {
 			return true
 		}
 	}
 	return false
+}
+
+// containsFolded says whether a field's value contains a folded text. Most are
+// ASCII, and need no decoding.
+func containsFolded(value []byte, text string) bool {
+	for i, c := range value {
+		if c >= utf8.RuneSelf || c == '=' && i+1 < len(value) && value[i+1] == '?' {
+			return strings.Contains(Fold(UTF8(value)), text)
+		}
+	}
+	for at := 0; at+len(text) <= len(value); at++ {
+		i := 0
+		for i < len(text) && lowerASCII(value[at+i]) == text[i] {
+			i++
+		}
+		if i == len(text) {
+			return true
+		}
+	}
+	return false
+}
+
+func lowerASCII(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
 }
 
 // Date returns what the Date field says.
