@@ -428,3 +428,16 @@ func TestTwoSessions(t *testing.T) {
 		seen[uid] = true
 	}
 }
+
+func FuzzSubscriptions(f *testing.F) {
+	f.Add([]byte("V\t2\n\nWork\t2026\nEsc\x01t\x011\n"))
+	f.Add([]byte("Old.Form\n\nx\r\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		names, v2 := parseSubscriptions(text)
+		valid := slices.DeleteFunc(names, func(n string) bool { return checkName(n) != nil })
+		again, _ := parseSubscriptions(formatSubscriptions(valid, v2))
+		if !slices.Equal(again, valid) {
+			t.Errorf("%q came back as %q", valid, again)
+		}
+	})
+}

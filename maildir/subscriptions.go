@@ -48,6 +48,11 @@ func (s *Store) readSubscriptions() (names []string, v2 bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	names, v2 = parseSubscriptions(b)
+	return names, v2, nil
+}
+
+func parseSubscriptions(b []byte) (names []string, v2 bool) {
 	text, v2 := strings.CutPrefix(string(b), subscriptionsV2)
 	for line := range strings.SplitSeq(text, "\n") {
 		if v2 {
@@ -57,7 +62,21 @@ func (s *Store) readSubscriptions() (names []string, v2 bool, err error) {
 			names = append(names, line)
 		}
 	}
-	return names, v2, nil
+	return names, v2
+}
+
+func formatSubscriptions(names []string, v2 bool) []byte {
+	var b strings.Builder
+	if v2 {
+		b.WriteString(subscriptionsV2)
+	}
+	for _, n := range names {
+		if v2 {
+			n = escapeV2.Replace(n)
+		}
+		b.WriteString(n + "\n")
+	}
+	return []byte(b.String())
 }
 
 // Subscribe adds or removes a name.
@@ -87,17 +106,7 @@ func (s *Store) Subscribe(name string, on bool) error {
 	} else {
 		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
 	}
-	var b strings.Builder
-	if v2 {
-		b.WriteString(subscriptionsV2)
-	}
-	for _, n := range names {
-		if v2 {
-			n = escapeV2.Replace(n)
-		}
-		b.WriteString(n + "\n")
-	}
-	fd, err := s.replace(dir, subscriptionsLock, subscriptionsName, []byte(b.String()))
+	fd, err := s.replace(dir, subscriptionsLock, subscriptionsName, formatSubscriptions(names, v2))
 	if err != nil {
 		return err
 	}
