@@ -274,3 +274,34 @@ func BenchmarkParse(b *testing.B) {
 		Parse(bytes.NewReader(text))
 	}
 }
+
+// FuzzHeader: every field is among those that are selected or among the others,
+// and in none twice.
+func FuzzHeader(f *testing.F) {
+	f.Add([]byte("From: a <b@c>\nSubject : x\n y\nContent-Type: text/plain; a=\"b\"\n\n"))
+	f.Add([]byte("From me\nTo: x: a, b;\r\nto: \xff\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		count := func(h Header) (n int) {
+			for range h.Fields() {
+				n++
+			}
+			return n
+		}
+		h := Header(text)
+		names := []string{"From", "To", "Content-Type"}
+		chosen, others := Header(h.Select(names, false)), Header(h.Select(names, true))
+		if count(chosen)+count(others) != count(h) {
+			t.Errorf("%q has %d fields, of which %q and %q", text, count(h), chosen, others)
+		}
+		for _, name := range names {
+			if !bytes.Equal(h.Get(name), chosen.Get(name)) {
+				t.Errorf("%s is %q in %q, and %q where it was selected", name, h.Get(name), text, chosen.Get(name))
+			}
+			ParseAddresses(h.Get(name))
+			h.Field(name)
+		}
+		if rest := h.Without(names); rest.Get("From") != nil {
+			t.Errorf("%q still has From", rest)
+		}
+	})
+}

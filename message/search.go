@@ -6,6 +6,7 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -90,26 +91,46 @@ func (p *Part) decoded(f io.ReaderAt) io.Reader {
 }
 
 // searchChunk is how much text is looked at together.
-const searchChunk = 64 << 10
+const searchChunk = 16 << 10
 
-// contains looks for a folded text in a stream. What a broken transfer
+// contains looks for a folded text in a stream of UTF-8. What a broken transfer
 // encoding leaves unreadable is passed over.
 func contains(r io.Reader, text string) bool {
 	if text == "" {
 		return true
 	}
-	buf := make([]byte, 0, searchChunk+2*len(text))
+	raw := make([]byte, 0, searchChunk)
+	folded := make([]byte, 0, 2*searchChunk+len(text))
 	for {
-		n, err := io.ReadFull(r, buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if strings.Contains(Fold(string(buf)), text) {
+		n, err := r.Read(raw[len(raw):cap(raw)])
+		raw = raw[:len(raw)+n]
+		rest := raw
+		folded, rest = appendFolded(folded, rest, err != nil)
+		raw = raw[:copy(raw[:cap(raw)], rest)]
+		if bytes.Contains(folded, []byte(text)) {
 			return true
 		}
 		if err != nil {
 			return false
 		}
-		// A hit may lie across the border; folding can change lengths a little.
-		keep := min(len(buf), 2*len(text))
-		buf = buf[:copy(buf, buf[len(buf)-keep:])]
+		keep := min(len(folded), len(text)-1) // a hit may lie across the border
+		folded = folded[:copy(folded, folded[len(folded)-keep:])]
 	}
+}
+
+// appendFolded appends src as Fold makes it, and returns what may be the
+// beginning of a letter.
+func appendFolded(dst, src []byte, end bool) (folded, rest []byte) {
+	for len(src) > 0 {
+		if c := src[0]; c < utf8.RuneSelf {
+			dst, src = append(dst, lowerASCII(c)), src[1:]
+			continue
+		}
+		if !end && !utf8.FullRune(src) {
+			break
+		}
+		r, size := utf8.DecodeRune(src)
+		dst, src = utf8.AppendRune(dst, unicode.ToLower(r)), src[size:]
+	}
+	return dst, src
 }
