@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,14 +22,29 @@ const (
 	lockPatience  = 60 * time.Second  // how long to wait for a lock
 	lockUnchanged = 120 * time.Second // a lock that nobody touches that long is stale
 	lockYoung     = 2 * time.Second   // a lock of a dead process may be just being made
+	lockTouch     = 10 * time.Second  // so often the holder shows that it lives
 )
 
 // A dotlock is a file beside what it locks, with "pid:hostname" in it: the
 // lock that Dovecot takes.
 type dotlock struct {
-	dir  int
-	name string
-	ino  uint64
+	dir   int
+	name  string
+	ino   uint64
+	mu    sync.Mutex // of what follows
+	freed bool
+	timer *time.Timer
+}
+
+// touch shows other hosts that the lock's holder lives, and goes on doing so.
+func (l *dotlock) touch() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.freed {
+		at := unix.NsecToTimespec(time.Now().UnixNano())
+		unix.UtimesNanoAt(l.dir, l.name, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+		l.timer.Reset(lockTouch)
+	}
 }
 
 // A token is a session's own file in tmp/, with what a lock file holds. To lock
@@ -103,7 +119,11 @@ func (s *Store) takeLock(dir int, name string, patience time.Duration) (*dotlock
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		ino, err := s.tryLock(dir, name)
 		if err == nil {
-			return &dotlock{dir, name, ino}, nil
+			l := &dotlock{dir: dir, name: name, ino: ino}
+			l.mu.Lock()
+			l.timer = time.AfterFunc(lockTouch, l.touch)
+			l.mu.Unlock()
+			return l, nil
 		}
 		if err != unix.EEXIST {
 			return nil, fmt.Errorf("create %s: %w", name, err)
@@ -120,6 +140,10 @@ func (s *Store) takeLock(dir int, name string, patience time.Duration) (*dotlock
 
 // release removes the lock, unless another has broken it and made his own.
 func (l *dotlock) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.freed = true
+	l.timer.Stop()
 	var st unix.Stat_t
 	if unix.Fstatat(l.dir, l.name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Ino == l.ino {
 		unix.Unlinkat(l.dir, l.name, 0)

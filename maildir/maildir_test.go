@@ -376,6 +376,68 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestWatchWithoutInotify: where changes are not told, they are looked for.
+func TestWatchWithoutInotify(t *testing.T) {
+	pollInterval = 50 * time.Millisecond
+	defer func() { pollInterval = 15 * time.Second }()
+	s := newStore(t)
+	f := open(t, s, Inbox)
+	f.watch = &watch{fd: -1} // as follow leaves it when inotify is exhausted
+	events := make(chan struct{}, 1000)
+	w := f.Watch(func() { events <- struct{}{} })
+	defer w.Stop()
+	put(t, s, "new/a", "x")
+	for deadline := time.Now().Add(5 * time.Second); f.Len() == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("a delivery was not seen")
+		}
+		<-events
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDoubles: files with one key are one message, and stay the same one.
+func TestDoubles(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,", "x")
+	put(t, s, "cur/a:2,S", "x")
+	put(t, s, "new/b", "x")
+	put(t, s, "cur/b:2,F", "x")
+	put(t, s, "cur/c:1,x", "x") // an info of another version
+	put(t, s, "cur/d:2,SSF", "x")
+	for _, name := range []string{"a:2,", "c:1,x", "d:2,SSF"} { // they can be read
+		if _, err := os.Stat(filepath.Join(s.root, "cur", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := s.OpenFolder(Inbox, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	want(t, "messages", keys(f), "1:a 2:b 3:c 4:d")
+	flags := fmt.Sprint(f.Message(0).Flags, f.Message(1).Flags, f.Message(3).Flags)
+	for range 3 {
+		put(t, s, "cur/x:2,", "x")
+		os.Remove(filepath.Join(s.root, "cur/x:2,"))
+		g, err := s.OpenFolder(Inbox, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "flags", fmt.Sprint(g.Message(0).Flags, g.Message(1).Flags, g.Message(3).Flags), flags)
+		for i := range 4 {
+			if file, _, err := g.OpenMessage(i); err != nil {
+				t.Errorf("message %d: %v", i, err)
+			} else {
+				file.Close()
+			}
+		}
+		g.Close()
+	}
+}
+
 // TestTwoSessions deliver and look at once: no UID is given twice.
 func TestTwoSessions(t *testing.T) {
 	s := newStore(t)

@@ -253,13 +253,10 @@ func (f *Folder) Date(place int) (time.Time, error) {
 
 // Recent returns how many messages this session was the first to see.
 func (f *Folder) Recent() (n int) {
-	if len(f.recent) == 0 {
-		return 0
-	}
-	for place := range f.Len() {
-		if f.isRecent(f.record(f.number(place)).uid) {
-			n++
-		}
+	for _, r := range f.recent {
+		first, _ := f.ByUID(r.first)
+		behind, _ := f.ByUID(r.last + 1)
+		n += behind - first
 	}
 	return n
 }

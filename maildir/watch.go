@@ -13,7 +13,7 @@ import (
 
 // pollInterval is how often a folder is looked at where its changes are not
 // told: inotify is exhausted, or the file system is another machine's.
-const pollInterval = 15 * time.Second
+var pollInterval = 15 * time.Second // tests shorten it
 
 // A watch gathers the names of files that come, go and are renamed in a folder.
 // Once it is complete, nothing else needs to be looked at to know what is there.
