@@ -17,7 +17,7 @@ LIB      = $(DESTDIR)$(PREFIX)/lib
 # Which of packaging/pam.d fits this host.
 FAMILY  ?= $(if $(wildcard /etc/pam.d/common-auth),debian,fedora)
 
-.PHONY: build run test systemtest bench install deb rpm clean vet
+.PHONY: build run test crashtest systemtest bench install deb rpm clean vet
 
 build:
 	@packaging/deps build
@@ -37,7 +37,7 @@ test: build vet
 	@packaging/deps test
 	$(GO) test -count=1 ./...
 
-# Every system call of everything that changes mail, killed or failing; half an hour.
+# Every system call of everything that changes mail, killed or failing: ten minutes.
 crashtest: build
 	@packaging/deps test
 	SMAIL_TEST_ALL=1 SMAIL_CRASHTEST=1 $(GO) test -count=1 -timeout 60m -v -run 'Anywhere|OnTheDisk' ./test

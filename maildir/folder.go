@@ -23,7 +23,8 @@ type Folder struct {
 	dir      int // descriptors of the folder, its cur and its new
 	cur      int
 	new      int
-	tmp      int // -1: not open yet
+	tmp      int  // -1: not open yet
+	remote   bool // other machines may write here, too
 	lock     *dotlock
 	locked   int // how often; locks nest
 	watch    *watch
@@ -108,13 +109,14 @@ func (f *Folder) open() (err error) {
 			return &os.PathError{Op: "open", Path: path + "/" + sub, Err: err}
 		}
 	}
+	f.remote = isRemote(f.dir)
 	return nil
 }
 
 // load opens the index, and makes or mends it where it does not say what is
 // there. Without look, an index that is older than the folder will do.
 func (f *Folder) load(look bool) (err error) {
-	if f.ix, err = openIndex(f.dir); err != nil {
+	if f.ix, err = f.openIndex(); err != nil {
 		f.ix = emptyIndex()
 	}
 	f.readKeywords() // without them mail is read all the same, with keywords named unknown-n
@@ -125,6 +127,15 @@ func (f *Folder) load(look bool) (err error) {
 	}
 	f.begin()
 	return nil
+}
+
+// openIndex opens the folder's index. On another machine's file system there is
+// none: what is mapped here would not be what is written there.
+func (f *Folder) openIndex() (*index, error) {
+	if f.remote {
+		return nil, errIndex
+	}
+	return openIndex(f.dir)
 }
 
 // anyNew says whether there are files in new/.
@@ -194,7 +205,7 @@ func (f *Folder) meet() error {
 		f.see()
 		return nil
 	}
-	if next, err := openIndex(f.dir); err == nil && !(same && f.ix.broken) {
+	if next, err := f.openIndex(); err == nil && !(same && f.ix.broken) {
 		if f.UIDValidity != 0 && next.uidvalidity != f.UIDValidity {
 			next.close()
 			return fmt.Errorf("folder %s: UIDVALIDITY changed: %w", f.Name, ErrNoFolder)

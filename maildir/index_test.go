@@ -397,3 +397,37 @@ func TestFolderIsDeleted(t *testing.T) {
 		}
 	}
 }
+
+// TestNetworkFileSystem: there the index is in memory, and all goes on as ever.
+func TestNetworkFileSystem(t *testing.T) {
+	s := newStore(t)
+	some(t, s, 3)
+	f, err := s.open(Inbox, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.remote, f.follows = true, true
+	if err := f.load(true); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "new/1900000000.x", "x")
+	deliver(t, f, "y", Seen)
+	for range 2 {
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		settled()
+	}
+	f.SetFlags([]int{0}, func(Flags) Flags { return Flagged })
+	f.Expunge([]int{1})
+	f.Sync()
+	want(t, "gone", fmt.Sprint(f.Forget()), "[2]")
+	if m := f.Message(0); m.Flags != Flagged || f.Len() != 4 {
+		t.Errorf("%d messages, flags %v", f.Len(), m.Flags)
+	}
+	if _, err := os.Stat(filepath.Join(s.root, indexName)); err == nil {
+		t.Error("an index was written")
+	}
+	want(t, "another session", keys(open(t, s, Inbox)), keys(f))
+}

@@ -164,10 +164,7 @@ func (f *Folder) takeUIDs(l *look, u *uidlist) bool {
 			l.fresh[i].uid, l.fresh[i].crlf = r.uid, r.field('W')
 		} else if l.table == nil { // only some files were looked at
 			continue
-		} else if n, ok := l.table.find(r.key); ok && l.seen[n] {
-			if f.ix.record(n).uid != r.uid {
-				return false
-			}
+		} else if n, ok := l.table.find(r.key); ok && l.seen[n] && f.ix.record(n).uid == r.uid {
 			known++
 		}
 	}

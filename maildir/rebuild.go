@@ -126,7 +126,7 @@ func (f *Folder) rebuild(fresh []*found) {
 		b.enter(e, modseq)
 	}
 	var next *index
-	if f.locked > 0 {
+	if f.locked > 0 && !f.remote {
 		next = b.install(f.dir)
 	} else {
 		next = b.memory()

@@ -96,6 +96,7 @@ func (f *Folder) catchUp() error {
 // scan reads the folder under the lock, gives new messages UIDs, and takes
 // them out of new/.
 func (f *Folder) scan() error {
+	f.follow() // before the folder is read, so that nothing is missed behind it
 	f.readKeywords()
 	f.sweep()
 	l, err := f.look()
@@ -257,7 +258,7 @@ func (f *Folder) takeOut(e *found) error {
 // apply writes what a look showed into the index.
 func (f *Folder) apply(l *look, missing []int) {
 	f.edit(l.edits, missing)
-	anew := f.ix.records.fd < 0 && f.locked > 0 || !f.ix.sameBoot()
+	anew := f.ix.records.fd < 0 && f.locked > 0 && !f.remote || !f.ix.sameBoot()
 	if n := int(f.ix.count); anew || len(l.fresh) > 0 && n > 0 && l.fresh[0].uid < f.ix.record(n-1).uid {
 		f.rebuild(l.fresh)
 		return

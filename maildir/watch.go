@@ -38,7 +38,7 @@ func (f *Folder) follow() {
 		return
 	}
 	f.watch = &watch{fd: -1}
-	if isRemote(f.cur) {
+	if f.remote {
 		return
 	}
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
@@ -166,8 +166,11 @@ func (f *Folder) followEvents() error {
 			return f.scan() // perhaps only half of a rename was heard of
 		}
 		agree, err := f.giveUIDs(l)
-		if err != nil || !agree {
-			return errorOr(err, f.scan)
+		if err != nil {
+			return err
+		}
+		if !agree {
+			return f.scan()
 		}
 		if !f.readOnly {
 			if err := f.moveNew(l); err != nil {
@@ -184,13 +187,6 @@ func (f *Folder) followEvents() error {
 		return f.catchUp()
 	}
 	return err
-}
-
-func errorOr(err error, fn func() error) error {
-	if err != nil {
-		return err
-	}
-	return fn()
 }
 
 // weigh compares events with the index.
