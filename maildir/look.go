@@ -19,6 +19,7 @@ type look struct {
 	edits  []edit
 	fresh  []*found // what no record has
 	chunk  []byte   // where the next names are kept
+	slab   []found  // where the next files are
 }
 
 // A found is a file in cur or new.
@@ -121,7 +122,11 @@ func (l *look) keep(key, info []byte, colon, inNew bool) *found {
 	at := len(l.chunk)
 	l.chunk = append(append(l.chunk, key...), info...)
 	whole := l.chunk[at:len(l.chunk):len(l.chunk)]
-	return &found{key: whole[:len(key):len(key)], info: whole[len(key):], colon: colon, inNew: inNew, crlf: -1}
+	if len(l.slab) == cap(l.slab) {
+		l.slab = make([]found, 0, 256)
+	}
+	l.slab = append(l.slab, found{key: whole[:len(key):len(key)], info: whole[len(key):], colon: colon, inNew: inNew, crlf: -1})
+	return &l.slab[len(l.slab)-1]
 }
 
 // dropDoubles leaves of files with one key the one that was found last.

@@ -96,6 +96,9 @@ func restOf(info string) string {
 
 // sizeField reads ",S=123" or ",W=123" of a key; -1 if it is not there.
 func sizeField(key []byte, field byte) int64 {
+	if bytes.IndexByte(key, ',') < 0 {
+		return -1
+	}
 	i := bytes.LastIndex(key, []byte{',', field, '='})
 	if i < 0 {
 		return -1

@@ -179,7 +179,11 @@ func (f *Folder) giveUIDs(l *look) (agree bool, err error) {
 	default:
 		f.ix.uidlist, f.ix.uidvalidity, f.ix.uidnext = u.stamp, u.uidvalidity, u.uidnext
 	}
-	l.sort()
+	if len(rest) == len(l.fresh) {
+		l.fresh = rest // they are in order
+	} else {
+		l.sort()
+	}
 	return true, err
 }
 

@@ -299,7 +299,8 @@ func (f *Folder) rewriteUIDList(u *uidlist) error {
 		rand.Read(guid)
 		u.header = []string{fmt.Sprintf("G%x", guid)}
 	}
-	b := fmt.Appendf(nil, "3 V%d N%d %s\n", u.uidvalidity, u.uidnext, strings.Join(u.header, " "))
+	b := make([]byte, 0, 64*(len(u.records)+1))
+	b = fmt.Appendf(b, "3 V%d N%d %s\n", u.uidvalidity, u.uidnext, strings.Join(u.header, " "))
 	for _, r := range u.records {
 		b = r.append(b)
 	}

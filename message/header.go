@@ -189,9 +189,10 @@ func isToken(b []byte) bool {
 // CRLF returns the header with CRLF line ends.
 func (h Header) CRLF() []byte { return AppendCRLF(make([]byte, 0, len(h)+len(h)/20), h) }
 
-// ReadHeader reads a message as far as the empty line that ends its header.
-func ReadHeader(r io.Reader) (Header, error) {
-	var h Header
+// ReadHeader reads a message as far as the empty line that ends its header, into
+// buf if that is large enough.
+func ReadHeader(r io.Reader, buf []byte) (Header, error) {
+	h := Header(buf[:0])
 	for {
 		if len(h) == cap(h) {
 			h = append(make(Header, 0, max(8<<10, 2*cap(h))), h...)

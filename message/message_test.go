@@ -133,6 +133,9 @@ func TestPiecesDoNotMatter(t *testing.T) {
 		if err != nil || a.Size() != want || b.Size() != want || a.BodyLines() != b.BodyLines() {
 			t.Errorf("%.20q: sizes %d and %d, want %d; lines %d and %d; %v", text, a.Size(), b.Size(), want, a.BodyLines(), b.BodyLines(), err)
 		}
+		if c := ParseBytes([]byte(text)); c.Size() != want || c.BodyLines() != a.BodyLines() || len(c.Children) != len(a.Children) {
+			t.Errorf("%.20q: in memory it has %d bytes, %d lines, %d parts", text, c.Size(), c.BodyLines(), len(c.Children))
+		}
 		if n, _ := CRLFSize(iotest.HalfReader(strings.NewReader(text))); n != want {
 			t.Errorf("%.20q: CRLFSize %d, want %d", text, n, want)
 		}
@@ -207,7 +210,7 @@ func TestHeader(t *testing.T) {
 	if string(value) != "a" || fmt.Sprint(params) != `[{x 1} {y 2;"3} {z*0 q}]` {
 		t.Errorf("%s %v", value, params)
 	}
-	got, err := ReadHeader(iotest.OneByteReader(strings.NewReader("A: b\r\n\r\nbody")))
+	got, err := ReadHeader(iotest.OneByteReader(strings.NewReader("A: b\r\n\r\nbody")), nil)
 	if err != nil || string(got) != "A: b\r\n\r\n" {
 		t.Errorf("ReadHeader: %q, %v", got, err)
 	}

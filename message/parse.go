@@ -70,10 +70,32 @@ type parser struct {
 // chunkBytes is read at a time.
 const chunkBytes = 64 << 10
 
+// ParseBytes takes a message that is in memory whole.
+func ParseBytes(b []byte) *Part {
+	p, root := &parser{}, &Part{}
+	p.open(root)
+	if rest, first := p.lines(b, true); len(rest) > 0 {
+		p.piece(rest, first)
+	}
+	p.closeTo(0, p.at)
+	return root
+}
+
+// lines takes the whole lines of b, and returns what is left.
+func (p *parser) lines(b []byte, first bool) (rest []byte, next bool) {
+	for {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			return b, first
+		}
+		p.piece(b[:i+1], first)
+		b, first = b[i+1:], true
+	}
+}
+
 // Parse reads a message to its end. An error is one of reading.
 func Parse(r io.Reader) (*Part, error) {
-	p := &parser{}
-	root := &Part{}
+	p, root := &parser{}, &Part{}
 	p.open(root)
 	buf := make([]byte, 0, chunkBytes)
 	first := true // the next piece begins a line
@@ -83,15 +105,8 @@ func Parse(r io.Reader) (*Part, error) {
 		if err != nil && err != io.EOF {
 			return nil, err
 		}
-		rest := buf
-		for {
-			i := bytes.IndexByte(rest, '\n')
-			if i < 0 {
-				break
-			}
-			p.piece(rest[:i+1], first)
-			rest, first = rest[i+1:], true
-		}
+		var rest []byte
+		rest, first = p.lines(buf, first)
 		if len(rest) == cap(buf) || err == io.EOF && len(rest) > 0 { // a long line, or the last
 			p.piece(rest, first)
 			rest, first = nil, false

@@ -32,6 +32,9 @@ type reading struct {
 // smallMessage is read into memory whole.
 const smallMessage = 256 << 10
 
+// smallHeader is how much memory for headers a session keeps.
+const smallHeader = 64 << 10
+
 func (r *reading) close() {
 	if r.known.dirty {
 		r.s.box.LearnEntry(r.place, r.known.entry())
@@ -83,7 +86,7 @@ func (r *reading) prepareSection(section *goimap.FetchItemBodySection) error {
 		r.fields = append(r.fields, section.HeaderFields...)
 		return r.readHeader()
 	}
-	if err := r.open(); err != nil || r.whole != nil || r.m.CRLF >= 0 && r.measured() {
+	if err := r.load(); err != nil || r.whole != nil || r.m.CRLF >= 0 && r.measured() {
 		return err
 	}
 	return r.measure()
@@ -93,16 +96,18 @@ func (r *reading) prepareSection(section *goimap.FetchItemBodySection) error {
 // which another program may have written wrongly.
 func (r *reading) measured() bool { return r.part != nil }
 
-// open opens the message, and reads it if it is small.
+// open opens the message.
 func (r *reading) open() (err error) {
-	if r.file != nil {
-		return nil
+	if r.file == nil {
+		r.file, r.m.Size, err = r.s.box.OpenMessage(r.place)
 	}
-	if r.file, r.m.Size, err = r.s.box.OpenMessage(r.place); err != nil {
+	return err
+}
+
+// load opens the message, and reads it if it is small.
+func (r *reading) load() (err error) {
+	if err := r.open(); err != nil || r.whole != nil || r.m.Size > smallMessage {
 		return err
-	}
-	if r.m.Size > smallMessage {
-		return nil
 	}
 	if int64(cap(r.s.buf)) < r.m.Size+1 {
 		r.s.buf = make([]byte, r.m.Size+r.m.Size/4+1)
@@ -131,7 +136,7 @@ func (r *reading) readerAt() io.ReaderAt {
 }
 
 func (r *reading) measure() (err error) {
-	if err = r.open(); err == nil {
+	if err = r.load(); err == nil {
 		r.m.CRLF, err = message.CRLFSize(r.reader())
 	}
 	if err == nil {
@@ -144,10 +149,12 @@ func (r *reading) parse() (err error) {
 	if r.part != nil {
 		return nil
 	}
-	if err = r.open(); err != nil {
+	if err = r.load(); err != nil {
 		return err
 	}
-	if r.part, err = message.Parse(r.reader()); err != nil {
+	if r.whole != nil {
+		r.part = message.ParseBytes(r.whole)
+	} else if r.part, err = message.Parse(r.reader()); err != nil {
 		return err
 	}
 	r.header, r.m.CRLF = r.part.Header, r.part.Size()
@@ -161,10 +168,13 @@ func (r *reading) parse() (err error) {
 func (r *reading) readHeader() (err error) {
 	if r.header == nil {
 		if err = r.open(); err == nil {
-			r.header, err = message.ReadHeader(r.reader())
+			r.header, err = message.ReadHeader(r.reader(), r.s.header[:0])
 		}
 		if err != nil {
 			return err
+		}
+		if cap(r.header) <= smallHeader {
+			r.s.header = r.header
 		}
 	}
 	r.ask()

@@ -49,6 +49,7 @@ type session struct {
 	tag    string          // of the command in hand
 	client string          // what ID said
 	buf    []byte          // for messages that are read whole
+	header []byte          // for headers that are read alone
 	entry  []byte          // what the cache has of the message in hand
 	count  counters
 	bad    int   // commands in a row that broke the grammar
