@@ -142,9 +142,14 @@ func TestSweep(t *testing.T) {
 		at := time.Now().Add(-age)
 		os.Chtimes(filepath.Join(s.root, "tmp", name), at, at)
 	}
+	left := filepath.Join(s.root, deletedPrefix+"x")
+	os.MkdirAll(left+"/cur", 0o700)
 	open(t, s, Inbox)
 	s.Close()
 	want(t, "left in tmp", strings.Join(files(t, s, "tmp"), " "), "young")
+	if _, err := os.Stat(left); err == nil {
+		t.Error("half of a deleted folder is left")
+	}
 }
 
 // TestFlags keeps what other programs put into a name.

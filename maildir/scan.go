@@ -3,7 +3,10 @@ package maildir
 import (
 	"cmp"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -327,12 +330,18 @@ func (e *found) record(modseq uint64) record {
 // takes so long.
 const tmpAge = 36 * time.Hour
 
-// sweep removes what killed programs have left in INBOX's tmp/, once a session.
+// sweep removes what killed programs have left in INBOX's tmp/, and of folders
+// that were being deleted, once a session.
 func (f *Folder) sweep() {
 	if f.store.swept || f.Name != Inbox {
 		return
 	}
 	f.store.swept = true
+	eachName(f.dir, func(name string) {
+		if strings.HasPrefix(name, deletedPrefix) {
+			os.RemoveAll(filepath.Join(f.store.root, name))
+		}
+	})
 	dir, err := unix.Openat(f.dir, "tmp", openDir, 0)
 	if err != nil {
 		return

@@ -163,6 +163,10 @@ func (s *Store) Create(name string) error {
 	return s.syncPath(path)
 }
 
+// deletedPrefix begins the name of a folder that is being deleted: no folder's
+// name begins with "..".
+const deletedPrefix = "..smail-deleted-"
+
 // Delete removes a folder and its messages. Its children stay.
 func (s *Store) Delete(name string) error {
 	if err := checkName(name); err != nil {
@@ -171,8 +175,7 @@ func (s *Store) Delete(name string) error {
 	if name == Inbox || !s.Exists(name) {
 		return ErrNoFolder
 	}
-	// Out of sight in one step: ".." begins no folder's name.
-	aside := filepath.Join(s.root, "..smail-deleted-"+newKey())
+	aside := filepath.Join(s.root, deletedPrefix+newKey()) // out of sight in one step
 	if err := unix.Rename(s.path(name), aside); err != nil {
 		return fmt.Errorf("rename %s: %w", name, err)
 	}
