@@ -95,18 +95,6 @@ func FuzzCourier(f *testing.F) {
 			return
 		}
 		u.addUIDLs(list)
-		last := uint32(0)
-		b := fmt.Appendf(nil, "3 V%d N%d\n", u.uidvalidity, u.uidnext)
-		for _, r := range u.records {
-			if r.uid <= last || r.uid >= u.uidnext {
-				t.Fatalf("UID %d after %d, next %d", r.uid, last, u.uidnext)
-			}
-			last = r.uid
-			b = r.append(b)
-		}
-		again, err := parseUIDList(b)
-		if err != nil || len(again.records) != len(u.records) {
-			t.Errorf("%d records are read as %v, %v", len(u.records), again, err)
-		}
+		comesBack(t, u)
 	})
 }
