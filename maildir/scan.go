@@ -117,7 +117,7 @@ func (f *Folder) scan() error {
 	}
 	agree := !f.ix.broken
 	if agree {
-		if agree, err = f.giveUIDs(l); err != nil {
+		if agree, err = f.take(l, missing); err != nil {
 			return err
 		}
 	}
@@ -125,13 +125,6 @@ func (f *Folder) scan() error {
 		f.adopt(emptyIndex())
 		return f.scan()
 	}
-	f.ix.stamps = l.stamps
-	if !f.readOnly {
-		if err := f.moveNew(l); err != nil {
-			return err
-		}
-	}
-	f.apply(l, missing)
 	if f.courier {
 		f.courier = false
 		if err := f.changing(f.importKeywords); err != nil {
@@ -140,6 +133,24 @@ func (f *Folder) scan() error {
 	}
 	f.watch.begin()
 	return f.compact()
+}
+
+// take enters what a look showed, under the lock: new messages get UIDs and
+// leave new/. False: the index is not that of the uidlist, and nothing was done.
+func (f *Folder) take(l *look, missing []int) (agree bool, err error) {
+	if agree, err := f.giveUIDs(l); err != nil || !agree {
+		return agree, err
+	}
+	if l.table != nil { // all was looked at
+		f.ix.stamps = l.stamps
+	}
+	if !f.readOnly {
+		if err := f.moveNew(l); err != nil {
+			return true, err
+		}
+	}
+	f.apply(l, missing)
+	return true, nil
 }
 
 // giveUIDs gives every new message a UID, under the lock, and makes them last

@@ -47,6 +47,18 @@ const (
 	Never                     // the kernel has it
 )
 
+// ParseSyncMode returns the mode of a value of the setting fsync; what is none
+// of the others is Always.
+func ParseSyncMode(value string) SyncMode {
+	switch value {
+	case "optimized":
+		return Optimized
+	case "never":
+		return Never
+	}
+	return Always
+}
+
 // A Store is one user's Maildir. It is not safe for use by several goroutines.
 type Store struct {
 	// EncodeName makes a folder's name of one in UTF-8, for Courier's

@@ -165,20 +165,11 @@ func (f *Folder) followEvents() error {
 		if len(missing) > 0 && slices.ContainsFunc(events, func(e *event) bool { return e.absent && !e.deleted }) {
 			return f.scan() // perhaps only half of a rename was heard of
 		}
-		agree, err := f.giveUIDs(l)
-		if err != nil {
-			return err
+		agree, err := f.take(l, missing)
+		if err == nil && !agree {
+			err = f.scan()
 		}
-		if !agree {
-			return f.scan()
-		}
-		if !f.readOnly {
-			if err := f.moveNew(l); err != nil {
-				return err
-			}
-		}
-		f.apply(l, missing)
-		return nil
+		return err
 	})
 	if err != nil {
 		f.watch.full = false // look again next time

@@ -18,7 +18,7 @@ var arrows = map[string]string{
 	"sessionfile": "", "config": "", "pam": "",
 	"front":            "login imap pop3 smtp logline",
 	"monitor":          "login pam sessionfile config logline",
-	"session":          "config login logline maildir",
+	"session":          "config login logline",
 	"session/imapd":    "imap maildir message logline",
 	"session/pop3d":    "pop3 maildir message logline",
 	"session/submitd":  "config message maildir logline",

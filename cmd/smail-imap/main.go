@@ -28,7 +28,7 @@ func main() {
 	if s.Hello != nil {
 		o.Tag = s.Hello.Tag
 	}
-	o.Store, err = maildir.Open(s.Config.MaildirOf(s.User, s.Home), session.SyncMode(s.Config))
+	o.Store, err = maildir.Open(s.Config.MaildirOf(s.User, s.Home), maildir.ParseSyncMode(s.Config.Fsync))
 	if err != nil {
 		imapd.Refuse(s.Conn, o.Tag)
 		session.Fail(err)

@@ -23,7 +23,7 @@ func main() {
 		os.Exit(1)
 	}
 	s.Conn.SetTimeout(s.Config.IdleTimeout / 3)
-	store, err := maildir.Open(s.Config.MaildirOf(s.User, s.Home), session.SyncMode(s.Config))
+	store, err := maildir.Open(s.Config.MaildirOf(s.User, s.Home), maildir.ParseSyncMode(s.Config.Fsync))
 	if err != nil {
 		pop3d.Refuse(s.Conn)
 		session.Fail(err)

@@ -34,12 +34,11 @@ func asUser(name string, run func(*maildir.Store) error) error {
 	if err != nil {
 		return err
 	}
-	mode := map[string]maildir.SyncMode{"always": maildir.Always, "optimized": maildir.Optimized, "never": maildir.Never}[cfg.Fsync]
 	path := cfg.MaildirOf(name, acct.home)
 	if !isDir(path) {
 		return fmt.Errorf("%s has no Maildir: %s is not there", name, path)
 	}
-	store, err := maildir.Open(path, mode)
+	store, err := maildir.Open(path, maildir.ParseSyncMode(cfg.Fsync))
 	if err != nil {
 		return err
 	}
