@@ -151,7 +151,7 @@ func (f *Folder) syncDir(dir int) error {
 	if f.store.fsync != Always {
 		return nil
 	}
-	if err := unix.Fsync(dir); err != nil {
+	if err := fsync(dir); err != nil {
 		return fmt.Errorf("fsync folder: %w", err)
 	}
 	return nil

@@ -195,7 +195,7 @@ func (d *Delivery) sync() error {
 	if d.folder.store.fsync == Never {
 		return nil
 	}
-	return d.file.Sync()
+	return fsync(int(d.file.Fd()))
 }
 
 // settle writes the rest of the message, and makes its key final.

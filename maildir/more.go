@@ -144,7 +144,7 @@ func (f *Folder) flushMore() error {
 		err = writeAll(fd, lines)
 	}
 	if err == nil && f.store.fsync != Never {
-		err = errors.Join(unix.Fsync(fd), f.syncDir(f.dir)) // the file may be new
+		err = errors.Join(fsync(fd), f.syncDir(f.dir)) // the file may be new
 	}
 	if err != nil {
 		unix.Ftruncate(fd, before.Size)

@@ -266,7 +266,7 @@ func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord) error {
 		b = r.append(b)
 	}
 	if err = writeAll(fd, b); err == nil && f.store.fsync != Never {
-		err = unix.Fdatasync(fd)
+		err = fdatasync(fd)
 	}
 	if err != nil {
 		unix.Ftruncate(fd, u.stamp.size) // a torn line would cost the next one
@@ -324,13 +324,13 @@ func (s *Store) replace(dir int, tmp, name string, content []byte) (fd int, err 
 	}
 	err = writeAll(fd, content)
 	if err == nil && s.fsync != Never {
-		err = unix.Fsync(fd)
+		err = fsync(fd)
 	}
 	if err == nil {
 		err = unix.Renameat(dir, tmp, dir, name)
 	}
 	if err == nil && s.fsync != Never {
-		err = unix.Fsync(dir)
+		err = fsync(dir)
 	}
 	if err != nil {
 		unix.Close(fd)
