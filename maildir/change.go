@@ -39,28 +39,6 @@ func (f *Folder) rename(n int, r *record, flags Flags) error {
 	return nil
 }
 
-// Expunge removes the messages at places for good.
-func (f *Folder) Expunge(places []int) error {
-	freed, count := int64(0), int64(0)
-	counted := f.store.hasQuota()
-	err := f.batch(places, func(n int, r *record) error {
-		size := int64(0)
-		if counted {
-			size = f.sizeOf(n)
-		}
-		err := unix.Unlinkat(f.dirOf(r), f.ix.fileName(r), 0)
-		if err == nil {
-			f.drop(n)
-			freed, count = freed+size, count+1
-		}
-		return err
-	})
-	if counted {
-		f.store.charge(-freed, -count)
-	}
-	return err
-}
-
 // put writes a record that this session has changed.
 func (f *Folder) put(n int, r *record) {
 	before := f.ix.modseq

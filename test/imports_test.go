@@ -14,7 +14,7 @@ import (
 // boundary of trust: a package that a stranger talks to cannot reach what
 // could harm anybody.
 var arrows = map[string]string{
-	"logline": "", "login": "", "imap": "message", "pop3": "", "smtp": "", "message": "", "maildir": "",
+	"logline": "", "login": "", "imap": "message", "pop3": "", "smtp": "", "message": "", "maildir": "internal/cores",
 	"sessionfile": "", "config": "", "pam": "",
 	"front":            "login imap pop3 smtp logline",
 	"monitor":          "login pam sessionfile config logline",
@@ -28,6 +28,7 @@ var arrows = map[string]string{
 	"cmd/smail-pop3":   "session session/pop3d maildir",
 	"cmd/smail-submit": "session session/submitd",
 	"cmd/smailctl":     "config sessionfile maildir imap message",
+	"internal/cores":   "",
 	"internal/rig":     "",
 	"internal/demo":    "internal/rig maildir",
 }
