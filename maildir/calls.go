@@ -12,10 +12,10 @@ import (
 // a fifth of an APPEND and a quarter of an EXPUNGE.
 
 // fsync makes a file or a folder last.
-func fsync(fd int) error { return call(unix.SYS_FSYNC, uintptr(fd), 0) }
+func fsync(fd int) error { return call(unix.SYS_FSYNC, uintptr(fd)) }
 
 // fdatasync makes a file last, but not its times.
-func fdatasync(fd int) error { return call(unix.SYS_FDATASYNC, uintptr(fd), 0) }
+func fdatasync(fd int) error { return call(unix.SYS_FDATASYNC, uintptr(fd)) }
 
 // unlinkat removes a file.
 func unlinkat(dir int, name string) error {
@@ -26,10 +26,25 @@ func unlinkat(dir int, name string) error {
 	return call(unix.SYS_UNLINKAT, uintptr(dir), uintptr(unsafe.Pointer(p)))
 }
 
+// rename gives a file another name that is not taken.
+func rename(fromDir int, from string, toDir int, to string) error {
+	p, err := unix.BytePtrFromString(from)
+	if err != nil {
+		return err
+	}
+	q, err := unix.BytePtrFromString(to)
+	if err != nil {
+		return err
+	}
+	return call(unix.SYS_RENAMEAT2, uintptr(fromDir), uintptr(unsafe.Pointer(p)), uintptr(toDir), uintptr(unsafe.Pointer(q)), unix.RENAME_NOREPLACE)
+}
+
 //go:uintptrescapes
-func call(trap, a, b uintptr) error {
+func call(trap uintptr, args ...uintptr) error {
+	var a [6]uintptr
+	copy(a[:], args)
 	for {
-		_, _, errno := unix.RawSyscall(trap, a, b, 0)
+		_, _, errno := unix.RawSyscall6(trap, a[0], a[1], a[2], a[3], a[4], a[5])
 		switch errno {
 		case 0:
 			return nil

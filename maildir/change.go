@@ -29,7 +29,7 @@ func (f *Folder) rename(n int, r *record, flags Flags) error {
 		f.put(n, r)
 		return nil
 	}
-	if err := unix.Renameat2(f.dirOf(r), f.ix.fileName(r), f.cur, name, unix.RENAME_NOREPLACE); err != nil {
+	if err := rename(f.dirOf(r), f.ix.fileName(r), f.cur, name); err != nil {
 		return err
 	}
 	r.flags = flags

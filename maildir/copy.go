@@ -182,7 +182,7 @@ func (f *Folder) linkTo(r *record, dest *Folder, name string) error {
 
 // renameTo moves the file.
 func (f *Folder) renameTo(r *record, dest *Folder, name string) error {
-	err := unix.Renameat2(f.dirOf(r), f.ix.fileName(r), dest.cur, name, unix.RENAME_NOREPLACE)
+	err := rename(f.dirOf(r), f.ix.fileName(r), dest.cur, name)
 	if err == unix.EXDEV {
 		if err = f.copyTo(r, dest, name); err == nil {
 			err = unix.Unlinkat(f.dirOf(r), f.ix.fileName(r), 0)
