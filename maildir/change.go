@@ -10,7 +10,22 @@ import (
 // SetFlags gives the messages at places the flags that change returns for their
 // old ones, by renaming their files. Messages that are gone are left out.
 func (f *Folder) SetFlags(places []int, change func(Flags) Flags) error {
-	return f.batch(places, func(n int, r *record) error { return f.rename(n, r, change(r.flags)) })
+	_, err := f.SetFlagsUnchanged(places, 1<<64-1, change)
+	return err
+}
+
+// SetFlagsUnchanged is SetFlags for those of the messages that have not changed
+// since a modseq; it returns the places of those that have: RFC 7162 section
+// 3.1.3.
+func (f *Folder) SetFlagsUnchanged(places []int, since uint64, change func(Flags) Flags) (changed []int, err error) {
+	err = f.batch(places, func(place, n int, r *record) error {
+		if r.modseq > since {
+			changed = append(changed, place)
+			return nil
+		}
+		return f.rename(n, r, change(r.flags))
+	})
+	return changed, err
 }
 
 // rename gives one message flags, and takes it out of new/.
@@ -73,7 +88,7 @@ func (f *Folder) hint(n int, r *record) {
 // batch changes messages under the folder's lock, and makes the changes last
 // with one fsync. It stops at the first error but ErrGone; what was changed
 // before stays so.
-func (f *Folder) batch(places []int, change func(n int, r *record) error) error {
+func (f *Folder) batch(places []int, change func(place, n int, r *record) error) error {
 	if len(places) == 0 {
 		return nil
 	}
@@ -81,7 +96,8 @@ func (f *Folder) batch(places []int, change func(n int, r *record) error) error 
 		return f.changing(func() (failed error) {
 			f.hold(len(places))
 			for _, place := range places {
-				if err := f.find(f.number(place), change); err != nil && err != ErrGone {
+				err := f.find(f.number(place), func(n int, r *record) error { return change(place, n, r) })
+				if err != nil && err != ErrGone {
 					failed = fmt.Errorf("change message: %w", err)
 					break
 				}

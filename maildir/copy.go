@@ -104,12 +104,14 @@ type moved struct {
 // newTransfer reserves UIDs in dest.
 func (f *Folder) newTransfer(places []int, dest *Folder) (*transfer, error) {
 	t := &transfer{f: f, dest: dest, places: places, keys: make([][]byte, len(places))}
+	guids := make([]string, len(places))
 	for i, place := range places {
 		r := f.record(f.number(place))
 		t.keys[i] = []byte(newKey() + sizesOf(&r))
+		guids[i] = f.GUID(place)
 	}
 	var err error
-	t.first, err = dest.addUIDs(t.keys)
+	t.first, err = dest.addUIDs(t.keys, guids)
 	return t, err
 }
 

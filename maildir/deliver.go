@@ -147,7 +147,7 @@ func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
 			unix.SyncFileRange(int(d.file.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
 		}
 		var err error
-		if uid, err = f.addUIDs([][]byte{[]byte(d.key)}); err == nil && together {
+		if uid, err = f.addUIDs([][]byte{[]byte(d.key)}, nil); err == nil && together {
 			err = d.sync()
 		}
 		if err != nil {

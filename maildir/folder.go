@@ -36,9 +36,11 @@ type Folder struct {
 	view
 	learned      []fact // for the index, not written yet
 	learnedBytes int
-	follows      bool           // changes by others are to be followed
-	hints        map[string]int // records that this session has changed, by key
-	courier      bool           // the uidlist was made of Courier's, whose keywords are to follow
+	follows      bool              // changes by others are to be followed
+	hints        map[string]int    // records that this session has changed, by key
+	guids        map[uint32]string // of the uidlist guidsOf, by UID
+	guidsOf      fileStamp
+	courier      bool // the uidlist was made of Courier's, whose keywords are to follow
 }
 
 // OpenFolder opens a folder. With readOnly nothing is changed but the uidlist

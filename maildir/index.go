@@ -67,6 +67,7 @@ type indexHeader struct {
 	uidlist     fileStamp
 	uidlines    uint32 // records in the uidlist
 	uidls       bool   // some of them say what POP3 clients know a message by
+	guids       bool   // some of them have a GUID that is not the key
 	names       uint64 // bytes of the file of names that count
 	cacheIno    uint64 // the inode of the cache that the records point into
 	cache       uint64 // bytes of it that count
@@ -152,7 +153,7 @@ func (h *indexHeader) encode() []byte {
 	b[32] = flagByte(h.replaced)
 	b[33] = flagByte(h.stamps[0].settled)
 	b[34] = flagByte(h.stamps[1].settled)
-	b[35] = flagByte(h.uidls)
+	b[35] = flagByte(h.uidls) | flagByte(h.guids)<<1
 	for i, v := range []uint32{h.uidvalidity, h.uidnext, h.count, h.expunged, h.expunges, h.uidlines} {
 		le.PutUint32(b[36+4*i:], v)
 	}
@@ -174,7 +175,7 @@ func (h *indexHeader) decode(b []byte) bool {
 	h.replaced = b[32] != 0
 	h.stamps[0].settled = b[33] != 0
 	h.stamps[1].settled = b[34] != 0
-	h.uidls = b[35] != 0
+	h.uidls, h.guids = b[35]&1 != 0, b[35]&2 != 0
 	for i, p := range []*uint32{&h.uidvalidity, &h.uidnext, &h.count, &h.expunged, &h.expunges, &h.uidlines} {
 		*p = le.Uint32(b[36+4*i:])
 	}

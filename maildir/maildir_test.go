@@ -213,7 +213,7 @@ func TestForeignChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "names", strings.Join(files(t, s, "cur"), " "), "a:2,FR c:2,RS")
-	want(t, "numbers", fmt.Sprint(f.Forget()), "[2]")
+	want(t, "numbers", fmt.Sprint(f.Forget()), "[2] [2]")
 	want(t, "left", keys(f), "1:a 3:c")
 }
 

@@ -98,6 +98,18 @@ func (s *Store) quota(size, count int64) (q quota, ok bool, err error) {
 	return q, true, err
 }
 
+// A Quota is how much there is in a Maildir, and how much there may be.
+type Quota struct {
+	Bytes, Messages       int64
+	MaxBytes, MaxMessages int64 // 0: no limit
+}
+
+// Quota returns the quota; ok is false where there is none.
+func (s *Store) Quota() (Quota, bool, error) {
+	q, ok, err := s.quota(0, 0)
+	return Quota{q.bytes, q.count, q.maxBytes, q.maxCount}, ok, err
+}
+
 // makeRoom refuses what the quota has no room for: EDQUOT.
 func (s *Store) makeRoom(size, count int64) error {
 	q, ok, err := s.quota(size, count)

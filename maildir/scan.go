@@ -170,7 +170,7 @@ func (f *Folder) giveUIDs(l *look) (agree bool, err error) {
 	if f.ix.uidvalidity == 0 {
 		f.takeUIDs(l, u)
 	}
-	f.ix.uidlines, f.ix.uidls = uint32(len(u.records)), u.hasUIDLs()
+	f.ix.uidlines, f.ix.uidls, f.ix.guids = uint32(len(u.records)), u.hasUIDLs(), u.hasGUIDs()
 	var rest []*found
 	for _, e := range l.fresh {
 		if e.uid == 0 {

@@ -176,8 +176,17 @@ func (r uidRecord) field(letter byte) int64 {
 // uidl returns the id that POP3 clients know a message by from the server
 // before us, "" if there is none.
 func (r uidRecord) uidl() string {
+	return r.text('P')
+}
+
+// guid returns what a message has in common with its copies, "" if that is
+// the key.
+func (r uidRecord) guid() string { return r.text('G') }
+
+// text returns the text in a field, "" if there is none.
+func (r uidRecord) text(letter byte) string {
 	for f := range bytes.FieldsSeq(r.fields) {
-		if f[0] == 'P' && len(f) > 1 {
+		if f[0] == letter && len(f) > 1 {
 			return string(f[1:])
 		}
 	}
@@ -190,6 +199,11 @@ func (u *uidlist) hasUIDLs() bool {
 	return slices.ContainsFunc(u.records, func(r uidRecord) bool {
 		return len(r.fields) > 0 && (r.uidl() != "" || r.field('O') > 0)
 	})
+}
+
+// hasGUIDs says whether some messages have a GUID that is not their key.
+func (u *uidlist) hasGUIDs() bool {
+	return slices.ContainsFunc(u.records, func(r uidRecord) bool { return len(r.fields) > 0 && r.guid() != "" })
 }
 
 // uidlistStamp returns which version of the uidlist there is now.
@@ -224,8 +238,9 @@ func (f *Folder) uidlistNow() (*uidlist, error) {
 
 // addUIDs appends records for keys to the uidlist, under the lock, and returns
 // the UID of the first. What is on the disk afterwards never gives one of them
-// to another. The uidlist is read only if another has written it.
-func (f *Folder) addUIDs(keys [][]byte) (first uint32, err error) {
+// to another. The uidlist is read only if another has written it. guids is nil,
+// or has the GUID of each.
+func (f *Folder) addUIDs(keys [][]byte, guids []string) (first uint32, err error) {
 	stamp, _ := f.uidlistStamp()
 	u := &uidlist{version: 3, uidvalidity: f.ix.uidvalidity, uidnext: f.ix.uidnext, stamp: stamp}
 	if f.ix.uidlines == 0 || stamp != f.ix.uidlist {
@@ -241,11 +256,15 @@ func (f *Folder) addUIDs(keys [][]byte) (first uint32, err error) {
 	recs := make([]uidRecord, len(keys))
 	for i, key := range keys {
 		recs[i] = uidRecord{uid: first + uint32(i), key: key}
+		if guids != nil && !strings.ContainsAny(guids[i], " :\r\n") && guids[i] != "" {
+			recs[i].fields = []byte("G" + guids[i])
+		}
 	}
 	if err := f.appendUIDs(u, recs); err != nil {
 		return 0, err
 	}
 	f.ix.uidlines += uint32(len(keys))
+	f.ix.guids = f.ix.guids || guids != nil
 	return first, nil
 }
 

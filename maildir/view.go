@@ -201,24 +201,39 @@ func (f *Folder) mine(modseq, before uint64) {
 }
 
 // Forget takes the places of messages that are gone, after the client has been
-// told; it returns the numbers as EXPUNGE wants them: each as if those before
-// it were removed already.
-func (f *Folder) Forget() (expunged []uint32) {
+// told; it returns the numbers as EXPUNGE wants them, each as if those before
+// it were removed already, and the UIDs.
+func (f *Folder) Forget() (numbers, uids []uint32) {
 	if f.forgot == f.ix.expunges {
-		return nil
+		return nil, nil
 	}
 	f.spread()
 	kept := f.places[:0]
 	for _, n := range f.places {
-		if f.record(int(n)).state&stateExpunged != 0 {
-			expunged = append(expunged, uint32(len(kept)+1))
+		if r := f.record(int(n)); r.state&stateExpunged != 0 {
+			numbers = append(numbers, uint32(len(kept)+1))
+			uids = append(uids, r.uid)
 			continue
 		}
 		kept = append(kept, n)
 	}
 	f.places = kept
 	f.forgot = f.ix.expunges
-	return expunged
+	return numbers, uids
+}
+
+// Vanished returns the UIDs of messages that went after a modseq, ascending. It
+// is false if that cannot be told any more: RFC 7162 section 3.2.10.
+func (f *Folder) Vanished(since uint64) (uids []uint32, ok bool) {
+	if since < f.ix.floor {
+		return nil, false
+	}
+	for n := range int(f.ix.count) {
+		if r := f.ix.record(n); r.state&stateExpunged != 0 && r.modseq > since {
+			uids = append(uids, r.uid)
+		}
+	}
+	return uids, true
 }
 
 // isRecent says whether this session took a message out of new/.

@@ -113,7 +113,8 @@ func (s *session) update(expunge bool) error {
 		}
 	}
 	if expunge {
-		for _, n := range b.Forget() {
+		numbers, _ := b.Forget()
+		for _, n := range numbers {
 			if int(n) > b.exists {
 				continue // it came and went before the client heard of it
 			}
