@@ -46,6 +46,10 @@ type Decoder struct {
 	literals int
 	ended    bool   // the command's CRLF was read
 	line     []byte // what Line has read of a line so far
+
+	// UTF8 says that mailbox names come in UTF-8, not in modified UTF-7: RFC
+	// 6855 section 3.
+	UTF8 bool
 }
 
 // NewDecoder reads from r. goAhead must send a continuation request to the client.
@@ -84,6 +88,9 @@ func (d *Decoder) fail(err error) bool {
 	}
 	return false
 }
+
+// Fail makes err the command's error, unless it has one, and returns false.
+func (d *Decoder) Fail(err error) bool { return d.fail(err) }
 
 func (d *Decoder) expected(what string) bool { return d.fail(Bad("Expected %s", what)) }
 
@@ -335,7 +342,11 @@ func (d *Decoder) Mailbox(name *string) bool {
 	if !d.AString(&s) {
 		return false
 	}
-	utf8, err := DecodeMailbox(s)
+	decode := DecodeMailbox
+	if d.UTF8 {
+		decode = CheckMailbox
+	}
+	utf8, err := decode(s)
 	if err != nil {
 		return d.fail(No(goimap.ResponseCodeCannot, "Mailbox name is not valid"))
 	}

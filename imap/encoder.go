@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"bytes"
 	"io"
 	"strconv"
 	"time"
@@ -18,6 +19,10 @@ type Encoder struct {
 	w   io.Writer
 	buf []byte
 	err error
+
+	// UTF8 says that the client takes UTF-8 in quoted strings, and mailbox
+	// names so: RFC 6855 section 3.
+	UTF8 bool
 }
 
 func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w} }
@@ -80,8 +85,30 @@ func (e *Encoder) String(s string) *Encoder {
 	return e
 }
 
+// Bytes appends a value: a quoted string, a literal, a binary literal where it
+// holds NUL, or NIL for nil.
+func (e *Encoder) Bytes(b []byte) *Encoder {
+	if bytes.IndexByte(b, 0) < 0 {
+		e.buf = AppendNString(e.buf, b)
+		return e
+	}
+	e.BinaryHeader(int64(len(b))).Write(b)
+	return e
+}
+
 // Mailbox appends a mailbox name.
-func (e *Encoder) Mailbox(name string) *Encoder { return e.String(EncodeMailbox(name)) }
+func (e *Encoder) Mailbox(name string) *Encoder {
+	if e.UTF8 { // CheckMailbox has seen to what may not be quoted
+		return e.Quoted(name)
+	}
+	return e.String(EncodeMailbox(name))
+}
+
+// Quoted appends a quoted string, which may hold UTF-8 but no CR, LF or NUL.
+func (e *Encoder) Quoted(s string) *Encoder {
+	e.buf = appendQuoted(e.buf, s)
+	return e
+}
 
 // Flags appends a list of flags.
 func (e *Encoder) Flags(fs []goimap.Flag) *Encoder {
@@ -108,6 +135,10 @@ func (e *Encoder) DateTime(t time.Time) *Encoder {
 func (e *Encoder) LiteralHeader(size int64) *Encoder {
 	return e.Raw("{").Num64(size).Raw("}\r\n")
 }
+
+// BinaryHeader appends the head of a literal that may hold NUL: RFC 3516
+// section 4.4.
+func (e *Encoder) BinaryHeader(size int64) *Encoder { return e.Raw("~").LiteralHeader(size) }
 
 // CRLF ends a response, and writes what has been gathered if it is enough.
 func (e *Encoder) CRLF() {
@@ -139,6 +170,10 @@ func AppendString[T string | []byte](b []byte, s T) []byte {
 		b = append(b, "}\r\n"...)
 		return append(b, s...)
 	}
+	return appendQuoted(b, s)
+}
+
+func appendQuoted[T string | []byte](b []byte, s T) []byte {
 	b = append(b, '"')
 	for i := 0; i < len(s); i++ {
 		if s[i] == '"' || s[i] == '\\' {
@@ -165,3 +200,6 @@ func AppendNString(b []byte, s []byte) []byte {
 	}
 	return AppendString(b, s)
 }
+
+// FormatNumber returns a number as it is written.
+func FormatNumber(n int64) string { return strconv.FormatInt(n, 10) }

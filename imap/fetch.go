@@ -6,16 +6,43 @@ import (
 	goimap "github.com/emersion/go-imap/v2"
 )
 
-// FetchItems is what a FETCH asks for: RFC 3501 section 6.4.5. It is go-imap's
-// FetchOptions with the old names kept apart, since their replies differ.
+// FetchItems is what a FETCH asks for: RFC 3501 section 6.4.5 and what
+// extensions add.
 type FetchItems struct {
-	goimap.FetchOptions
-	Body          bool // BODY without extension data
-	RFC822        bool
-	RFC822Header  bool
-	RFC822Text    bool
-	SectionLabels []string // of BodySection: what stands in the reply
+	Flags, UID, InternalDate, Size, Envelope bool
+
+	Body, BodyStructure bool // without and with extension data
+
+	ModSeq            bool // RFC 7162 section 3.1.5
+	EmailID, ThreadID bool // RFC 8474 section 5
+	SaveDate          bool // RFC 8514 section 4.2
+	Preview           bool // RFC 8970 section 3.1
+	Lazy              bool // only if it costs nothing
+
+	Sections []Section
+
+	ChangedSince *uint64       // RFC 7162 section 3.1.4.1
+	Vanished     bool          // section 3.2.6
+	Partial      *PartialRange // RFC 9394 section 3.4
 }
+
+// A Section is BODY[...], BINARY[...], BINARY.SIZE[...] or one of the old names
+// for such.
+type Section struct {
+	goimap.FetchItemBodySection
+	Kind  SectionKind
+	Label string // how it stands in the reply
+}
+
+// A SectionKind says how a section is sent: as it stands in the message,
+// decoded (RFC 3516 section 4.2), or only how long it is then.
+type SectionKind int
+
+const (
+	BodySection SectionKind = iota
+	BinarySection
+	BinarySize
+)
 
 // maxSections and maxPartDepth bound what one FETCH may ask for.
 const (
@@ -24,12 +51,38 @@ const (
 	maxFields    = 1000
 )
 
-// FetchItems takes FETCH's items: a macro, one item, or a list.
+// FetchItems takes FETCH's items, a macro, one item, or a list, and the
+// modifiers behind them.
 func (d *Decoder) FetchItems(f *FetchItems) bool {
+	ok := false
 	if d.Next('(') {
-		return d.List(func() bool { return d.fetchItem(f, false) })
+		ok = d.List(func() bool { return d.fetchItem(f, false) })
+	} else {
+		ok = d.fetchItem(f, true)
 	}
-	return d.fetchItem(f, true)
+	if !ok || !d.Try(' ') {
+		return ok && d.err == nil
+	}
+	return d.List(func() bool { return d.fetchModifier(f) })
+}
+
+func (d *Decoder) fetchModifier(f *FetchItems) bool {
+	var name string
+	if !d.Keyword(&name) {
+		return false
+	}
+	switch name {
+	case "CHANGEDSINCE":
+		f.ChangedSince, f.ModSeq = new(uint64), true
+		return d.SP() && d.Number64(f.ChangedSince)
+	case "VANISHED":
+		f.Vanished = true
+		return true
+	case "PARTIAL":
+		f.Partial = &PartialRange{}
+		return d.SP() && d.partialRange(f.Partial)
+	}
+	return d.fail(Bad("Unknown FETCH modifier"))
 }
 
 func (d *Decoder) fetchItem(f *FetchItems, macro bool) bool {
@@ -39,57 +92,90 @@ func (d *Decoder) fetchItem(f *FetchItems, macro bool) bool {
 	}
 	name = strings.ToUpper(name)
 	if d.Next('[') {
-		if name != "BODY" && name != "BODY.PEEK" {
+		kind, peek := BodySection, strings.HasSuffix(name, ".PEEK")
+		switch name {
+		case "BODY", "BODY.PEEK":
+		case "BINARY", "BINARY.PEEK":
+			kind = BinarySection
+		case "BINARY.SIZE":
+			kind, peek = BinarySize, true
+		default:
 			return d.fail(Bad("Unknown FETCH item"))
 		}
-		return d.section(f, name == "BODY.PEEK")
+		return d.section(f, kind, peek)
 	}
 	switch name {
 	case "ALL", "FAST", "FULL":
 		if !macro {
 			return d.fail(Bad("%s stands alone", name))
 		}
-		f.Flags, f.InternalDate, f.RFC822Size = true, true, true
+		f.Flags, f.InternalDate, f.Size = true, true, true
 		f.Envelope = name != "FAST"
 		f.Body = name == "FULL"
-	case "FLAGS":
-		f.Flags = true
-	case "UID":
-		f.UID = true
-	case "INTERNALDATE":
-		f.InternalDate = true
-	case "RFC822.SIZE":
-		f.RFC822Size = true
-	case "ENVELOPE":
-		f.Envelope = true
-	case "BODYSTRUCTURE":
-		f.BodyStructure = &goimap.FetchItemBodyStructure{Extended: true}
-	case "BODY":
-		f.Body = true
-	case "RFC822":
-		f.RFC822 = true
-	case "RFC822.HEADER":
-		f.RFC822Header = true
-	case "RFC822.TEXT":
-		f.RFC822Text = true
-	default:
+		return true
+	case "PREVIEW":
+		f.Preview = true
+		return d.previewModifiers(f)
+	case "RFC822", "RFC822.HEADER", "RFC822.TEXT":
+		return d.oldSection(f, name)
+	}
+	items := map[string]*bool{"FLAGS": &f.Flags, "UID": &f.UID, "INTERNALDATE": &f.InternalDate, "RFC822.SIZE": &f.Size,
+		"ENVELOPE": &f.Envelope, "BODYSTRUCTURE": &f.BodyStructure, "BODY": &f.Body, "MODSEQ": &f.ModSeq,
+		"EMAILID": &f.EmailID, "THREADID": &f.ThreadID, "SAVEDATE": &f.SaveDate}
+	item := items[name]
+	if item == nil {
 		return d.fail(Bad("Unknown FETCH item"))
 	}
+	*item = true
+	return true
+}
+
+// previewModifiers takes " (LAZY)": RFC 8970 section 3.1. What follows PREVIEW
+// may also be the next item, or FETCH's own modifiers.
+func (d *Decoder) previewModifiers(f *FetchItems) bool {
+	if b, err := d.r.Peek(2); err != nil || string(b) != " (" {
+		return true
+	}
+	if b, err := d.r.Peek(7); err != nil || !strings.EqualFold(string(b), " (LAZY)") {
+		return true
+	}
+	f.Lazy = true
+	return d.SP() && d.List(func() bool { return d.Keyword(new(string)) })
+}
+
+// oldSection takes the names that RFC 3501 section 6.4.5 keeps from before.
+func (d *Decoder) oldSection(f *FetchItems, name string) bool {
+	s := Section{Label: name}
+	switch name {
+	case "RFC822.HEADER":
+		s.Specifier, s.Peek = goimap.PartSpecifierHeader, true
+	case "RFC822.TEXT":
+		s.Specifier = goimap.PartSpecifierText
+	}
+	return d.addSection(f, s)
+}
+
+func (d *Decoder) addSection(f *FetchItems, s Section) bool {
+	if len(f.Sections) >= maxSections {
+		return d.fail(Bad("More than %d sections", maxSections))
+	}
+	f.Sections = append(f.Sections, s)
 	return true
 }
 
 // section takes [section] and <offset.size>.
-func (d *Decoder) section(f *FetchItems, peek bool) bool {
-	s := &goimap.FetchItemBodySection{Peek: peek}
-	if len(f.BodySection) >= maxSections {
-		return d.fail(Bad("More than %d sections", maxSections))
-	}
-	if !d.Expect('[') || !d.sectionSpec(s) || !d.Expect(']') {
+func (d *Decoder) section(f *FetchItems, kind SectionKind, peek bool) bool {
+	s := Section{Kind: kind}
+	s.Peek = peek
+	if !d.Expect('[') || !d.sectionSpec(&s.FetchItemBodySection) || !d.Expect(']') {
 		return false
 	}
-	if d.Try('<') {
-		var offset, size uint32
-		if !d.Number(&offset) || !d.Expect('.') || !d.Number(&size) || !d.Expect('>') {
+	if kind != BodySection && s.Specifier != goimap.PartSpecifierNone {
+		return d.fail(Bad("BINARY takes the number of a part"))
+	}
+	if kind != BinarySize && d.Try('<') {
+		var offset, size uint64
+		if !d.Number64(&offset) || !d.Expect('.') || !d.Number64(&size) || !d.Expect('>') {
 			return false
 		}
 		if size == 0 {
@@ -97,9 +183,8 @@ func (d *Decoder) section(f *FetchItems, peek bool) bool {
 		}
 		s.Partial = &goimap.SectionPartial{Offset: int64(offset), Size: int64(size)}
 	}
-	f.BodySection = append(f.BodySection, s)
-	f.SectionLabels = append(f.SectionLabels, sectionLabel(s))
-	return true
+	s.Label = sectionLabel(&s)
+	return d.addSection(f, s)
 }
 
 func (d *Decoder) sectionSpec(s *goimap.FetchItemBodySection) bool {
@@ -166,9 +251,9 @@ func (d *Decoder) headerFields(fields *[]string) bool {
 }
 
 // sectionLabel writes a section as it stands in the reply: BODY[1.TEXT]<0>.
-func sectionLabel(s *goimap.FetchItemBodySection) string {
+func sectionLabel(s *Section) string {
 	e := Encoder{}
-	e.Raw("BODY[")
+	e.Raw([]string{"BODY[", "BINARY[", "BINARY.SIZE["}[s.Kind])
 	for i, n := range s.Part {
 		if i > 0 {
 			e.Raw(".")

@@ -185,7 +185,7 @@ func TestFetchItems(t *testing.T) {
 		}
 	}
 	for _, in := range []string{"", "NONE", "(ALL)", "BODY[MIME]", "BODY[0]", "BODY[1.]", "BODY[]<1.0>", "BODY[]<1>", "FLAGS[1]",
-		"BODY[" + strings.Repeat("1.", 200) + "1]", "BODY[]<1.9223372036854775807>", "BODY[HEADER.FIELDS]", "(FLAGS"} {
+		"BODY[" + strings.Repeat("1.", 200) + "1]", "BODY[]<1.9223372036854775808>", "BODY[HEADER.FIELDS]", "(FLAGS"} {
 		d, _ := decode(in + "\r\n")
 		var f FetchItems
 		if d.FetchItems(&f) && d.CRLF() {
@@ -195,7 +195,7 @@ func TestFetchItems(t *testing.T) {
 	d, _ := decode("BODY.PEEK[1.2.header.fields (a \"b c\")]<5.10>\r\n")
 	var f FetchItems
 	d.FetchItems(&f)
-	if got, want := f.SectionLabels[0], `BODY[1.2.HEADER.FIELDS (a "b c")]<5>`; got != want {
+	if got, want := f.Sections[0].Label, `BODY[1.2.HEADER.FIELDS (a "b c")]<5>`; got != want {
 		t.Errorf("label %s, want %s", got, want)
 	}
 }
@@ -204,7 +204,7 @@ func TestSearchKeys(t *testing.T) {
 	for _, in := range []string{"ALL", "1:3 UID 4 FROM x", "OR SEEN (NOT FLAGGED TEXT {3+}\r\nabc)", "CHARSET utf-8 SUBJECT x", "SENTSINCE 1-Feb-1994",
 		`BEFORE "01-Jan-2000"`, "HEADER X-Y z", "KEYWORD $Junk LARGER 10"} {
 		d, _ := decode(in + "\r\n")
-		var k SearchKey
+		var k Search
 		if !d.Search(&k) || !d.CRLF() {
 			t.Errorf("%s: %v", in, d.Err())
 		}
@@ -212,7 +212,7 @@ func TestSearchKeys(t *testing.T) {
 	for _, in := range []string{"", "NOPE", "OR SEEN", "NOT", "LARGER x", "BEFORE yesterday", "CHARSET x-klingon ALL", "ALL CHARSET utf-8",
 		strings.Repeat("NOT ", 100) + "ALL", "(ALL"} {
 		d, _ := decode(in + "\r\n")
-		var k SearchKey
+		var k Search
 		if d.Search(&k) && d.CRLF() {
 			t.Errorf("%.40s was accepted", in)
 		}
@@ -300,7 +300,12 @@ func FuzzCommand(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in string) {
 		for _, parse := range []func(*Decoder){
 			func(d *Decoder) { var v FetchItems; d.FetchItems(&v) },
-			func(d *Decoder) { var v SearchKey; d.Search(&v) },
+			func(d *Decoder) { var v Search; d.Search(&v) },
+			func(d *Decoder) { var k []SortKey; var v Search; d.Sort(&k, &v) },
+			func(d *Decoder) { var v List; d.ListArgs(&v) },
+			func(d *Decoder) { var v SelectParams; d.SelectParams(&v) },
+			func(d *Decoder) { var v []MetadataEntry; var m string; d.SetMetadata(&m, &v) },
+			func(d *Decoder) { var v MetadataOptions; var m string; d.GetMetadata(&m, &v) },
 			func(d *Decoder) { var v NumSet; d.NumSet(&v) },
 			func(d *Decoder) { var v string; d.Mailbox(&v) },
 			func(d *Decoder) { d.ID(map[string]string{}) },

@@ -11,11 +11,13 @@ import (
 type Literal struct {
 	Size    int64
 	NonSync bool // RFC 7888: it follows without our asking
+	Binary  bool // RFC 3516 section 4.4: it may hold NUL
 }
 
 // LiteralHeader takes a literal's head with its CRLF. The client sends the
 // bytes after GoAhead, or at once if the literal is non-synchronising.
 func (d *Decoder) LiteralHeader(l *Literal) bool {
+	l.Binary = d.Try('~')
 	if !d.Expect('{') {
 		return false
 	}
@@ -60,7 +62,7 @@ func (d *Decoder) literal(l Literal) ([]byte, bool) {
 	if _, err := io.ReadFull(d.r, b); err != nil {
 		return nil, d.breakOff(unexpected(err))
 	}
-	if strings.IndexByte(string(b), 0) >= 0 {
+	if !l.Binary && strings.IndexByte(string(b), 0) >= 0 {
 		return nil, d.fail(Bad("A literal may not hold NUL"))
 	}
 	return b, true

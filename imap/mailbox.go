@@ -41,9 +41,19 @@ func DecodeMailbox(s string) (string, error) {
 		b.WriteString(text)
 		i += end + 1
 	}
-	name := b.String()
+	return CheckMailbox(b.String())
+}
+
+// CheckMailbox takes a mailbox name in UTF-8. INBOX, in whatever case, comes
+// back in capitals.
+func CheckMailbox(name string) (string, error) {
 	if len(name) > maxMailboxBytes || !utf8.ValidString(name) {
 		return "", errMailbox
+	}
+	for i := range len(name) {
+		if name[i] < ' ' || name[i] == 0x7f {
+			return "", errMailbox
+		}
 	}
 	if strings.EqualFold(name, "INBOX") {
 		return "INBOX", nil

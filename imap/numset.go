@@ -7,7 +7,8 @@ import (
 )
 
 // A NumSet is a set of message numbers or UIDs as a client sent it: ranges in
-// any order, 0 for *. It is never expanded: 1:4294967295 is one range.
+// any order, 0 for *. It is never expanded: 1:4294967295 is one range. One that
+// is empty but not nil is "$", what a SEARCH has saved: RFC 5182 section 2.1.
 type NumSet []NumRange
 
 // A NumRange is a number, or two with all between them.
@@ -16,8 +17,15 @@ type NumRange struct{ Start, Stop uint32 }
 // maxRanges bounds the ranges of a set.
 const maxRanges = 10000
 
-// NumSet takes a set: 1,3:5,9:*.
+// IsSaved says whether the set is "$".
+func (s NumSet) IsSaved() bool { return s != nil && len(s) == 0 }
+
+// NumSet takes a set: 1,3:5,9:*, or $.
 func (d *Decoder) NumSet(set *NumSet) bool {
+	if d.Try('$') {
+		*set = NumSet{}
+		return d.err == nil
+	}
 	for {
 		var r NumRange
 		if !d.setNumber(&r.Start) {
@@ -93,6 +101,23 @@ func (s NumSet) Contains(n uint32) bool {
 	return found && i < len(s)
 }
 
+// maxNumbers bounds what Numbers returns.
+const maxNumbers = 10000
+
+// Numbers returns the numbers of a set in the order in which they stand there,
+// the first of them if they are too many.
+func (s NumSet) Numbers() (all []uint32) {
+	for _, r := range s {
+		for n := uint64(min(r.Start, r.Stop)); n <= uint64(max(r.Start, r.Stop)); n++ {
+			if len(all) == maxNumbers {
+				return all
+			}
+			all = append(all, uint32(n))
+		}
+	}
+	return all
+}
+
 // Add appends a number to a set that is being built in ascending order.
 func (s *NumSet) Add(n uint32) {
 	if k := len(*s); k > 0 && (*s)[k-1].Stop+1 == n {
@@ -116,4 +141,46 @@ func (s NumSet) String() string {
 		}
 	}
 	return string(b)
+}
+
+// A PartialRange picks results: the first to the hundredth are 1 and 100,
+// counted from the end -1 and -100. RFC 9394 section 3.1.
+type PartialRange struct{ First, Last int64 }
+
+// partialRange takes 1:100 or -1:-100.
+func (d *Decoder) partialRange(r *PartialRange) bool {
+	var signs [2]bool
+	for i, n := range []*int64{&r.First, &r.Last} {
+		if i > 0 && !d.Expect(':') {
+			return false
+		}
+		signs[i] = d.Try('-')
+		var v uint32
+		if !d.Number(&v) {
+			return false
+		}
+		if *n = int64(v); signs[i] {
+			*n = -*n
+		}
+	}
+	if signs[0] != signs[1] || r.First == 0 || r.Last == 0 {
+		return d.fail(Bad("A partial range has two numbers from 1 on, both or neither negative"))
+	}
+	return true
+}
+
+// Window returns which of n results the range picks: those from first on,
+// before behind.
+func (r PartialRange) Window(n int) (first, behind int) {
+	a, b := min(r.First, r.Last), max(r.First, r.Last)
+	if r.First < 0 {
+		a, b = int64(n)+a+1, int64(n)+b+1
+	}
+	first, behind = int(max(a, 1))-1, int(min(b, int64(n)))
+	return first, max(first, behind)
+}
+
+// String returns the range as it was written.
+func (r PartialRange) String() string {
+	return strconv.FormatInt(r.First, 10) + ":" + strconv.FormatInt(r.Last, 10)
 }

@@ -7,15 +7,28 @@ import (
 	goimap "github.com/emersion/go-imap/v2"
 )
 
+// A Search is what a SEARCH, SORT or THREAD asks for.
+type Search struct {
+	Return *ReturnOptions // nil: none were given
+	Key    SearchKey
+}
+
+// ReturnOptions are what RETURN asks for: RFC 4731 section 3.1, RFC 5182
+// section 2, RFC 5267 section 4 and RFC 9394 section 3.1.
+type ReturnOptions struct {
+	Min, Max, All, Count, Save, Update, Context bool
+	Partial                                     *PartialRange
+}
+
 // A SearchKey is one condition of SEARCH: RFC 3501 section 6.4.4.
 type SearchKey struct {
-	Name  string // in capitals; "SET" for message numbers, "AND" for a list
-	Text  string // FROM, TEXT, KEYWORD, ... and the value of HEADER
-	Field string // HEADER
-	Size  uint32 // LARGER, SMALLER
-	Date  time.Time
-	Set   NumSet // SET, UID
-	Keys  []SearchKey
+	Name   string // in capitals; "SET" for message numbers, "AND" for a list
+	Text   string // FROM, TEXT, KEYWORD, ... and the value of HEADER
+	Field  string // HEADER
+	Number uint64 // LARGER, SMALLER, OLDER, YOUNGER, MODSEQ
+	Date   time.Time
+	Set    NumSet // SET, UID
+	Keys   []SearchKey
 }
 
 // maxSearchDepth bounds NOT, OR and parentheses within each other.
@@ -24,34 +37,91 @@ const (
 	maxSearchKeys  = 10000
 )
 
-// Search takes SEARCH's arguments: an optional charset and the keys.
-func (d *Decoder) Search(key *SearchKey) bool {
-	key.Name = "AND"
+// Search takes SEARCH's arguments: RETURN, a charset, both optional, and keys.
+func (d *Decoder) Search(s *Search) bool {
+	var first SearchKey
 	count := 0
-	first := true
-	for {
-		var k SearchKey
-		if !d.searchKey(&k, 0, &count) {
+	if !d.searchKey(&first, 0, &count) {
+		return false
+	}
+	if first.Name == "RETURN" {
+		s.Return = &ReturnOptions{}
+		if !d.SP() || !d.returnOptions(s.Return) || !d.SP() {
 			return false
 		}
-		if first && k.Name == "CHARSET" {
-			if !strings.EqualFold(k.Text, "UTF-8") && !strings.EqualFold(k.Text, "US-ASCII") {
-				return d.fail(No("BADCHARSET (US-ASCII UTF-8)", "Charset is not known here"))
-			}
-		} else if k.Name == "CHARSET" {
-			return d.fail(Bad("CHARSET comes first"))
-		} else {
-			key.Keys = append(key.Keys, k)
-		}
-		first = false
-		if !d.Try(' ') {
-			break
+		first = SearchKey{}
+		if !d.searchKey(&first, 0, &count) {
+			return false
 		}
 	}
-	if d.err == nil && len(key.Keys) == 0 {
-		return d.expected("a search key")
+	if first.Name == "CHARSET" {
+		return d.checkCharset(first.Text) && d.SP() && d.SearchKeys(&s.Key)
+	}
+	s.Key.Name, s.Key.Keys = "AND", []SearchKey{first}
+	return d.moreKeys(&s.Key, &count)
+}
+
+// SearchKeys takes one key or more.
+func (d *Decoder) SearchKeys(key *SearchKey) bool {
+	var first SearchKey
+	count := 0
+	if !d.searchKey(&first, 0, &count) {
+		return false
+	}
+	key.Name, key.Keys = "AND", []SearchKey{first}
+	return d.moreKeys(key, &count)
+}
+
+func (d *Decoder) moreKeys(key *SearchKey, count *int) bool {
+	for d.Try(' ') {
+		var k SearchKey
+		if !d.searchKey(&k, 0, count) {
+			return false
+		}
+		key.Keys = append(key.Keys, k)
+	}
+	for i := range key.Keys {
+		if name := key.Keys[i].Name; name == "CHARSET" || name == "RETURN" {
+			return d.fail(Bad("%s comes first", name))
+		}
 	}
 	return d.err == nil
+}
+
+// checkCharset refuses charsets but those that the RFCs ask for.
+func (d *Decoder) checkCharset(name string) bool {
+	if strings.EqualFold(name, "UTF-8") || strings.EqualFold(name, "US-ASCII") {
+		return true
+	}
+	return d.fail(No("BADCHARSET (US-ASCII UTF-8)", "Charset is not known here"))
+}
+
+// returnOptions takes RETURN's list.
+func (d *Decoder) returnOptions(o *ReturnOptions) bool {
+	empty := true
+	ok := d.List(func() bool {
+		empty = false
+		var name string
+		if !d.Keyword(&name) {
+			return false
+		}
+		flags := map[string]*bool{"MIN": &o.Min, "MAX": &o.Max, "ALL": &o.All, "COUNT": &o.Count, "SAVE": &o.Save,
+			"UPDATE": &o.Update, "CONTEXT": &o.Context}
+		if flag := flags[name]; flag != nil {
+			*flag = true
+			return true
+		}
+		if name != "PARTIAL" {
+			return d.fail(Bad("Unknown RETURN option"))
+		}
+		o.Partial = &PartialRange{}
+		return d.SP() && d.partialRange(o.Partial)
+	})
+	o.All = o.All || empty
+	if ok && o.All && o.Partial != nil { // RFC 9394 section 3.1
+		return d.fail(Bad("ALL and PARTIAL exclude each other"))
+	}
+	return ok
 }
 
 func (d *Decoder) searchKey(k *SearchKey, depth int, count *int) bool {
@@ -72,7 +142,7 @@ func (d *Decoder) searchKey(k *SearchKey, depth int, count *int) bool {
 			k.Keys = append(k.Keys, sub)
 			return true
 		})
-	case c == '*' || c >= '0' && c <= '9':
+	case c == '*' || c == '$' || c >= '0' && c <= '9':
 		k.Name = "SET"
 		return d.NumSet(&k.Set)
 	}
@@ -85,17 +155,24 @@ func (d *Decoder) searchKey(k *SearchKey, depth int, count *int) bool {
 func (d *Decoder) searchArgs(k *SearchKey, depth int, count *int) bool {
 	switch k.Name {
 	case "ALL", "ANSWERED", "DELETED", "DRAFT", "FLAGGED", "NEW", "OLD", "RECENT", "SEEN",
-		"UNANSWERED", "UNDELETED", "UNDRAFT", "UNFLAGGED", "UNSEEN":
+		"UNANSWERED", "UNDELETED", "UNDRAFT", "UNFLAGGED", "UNSEEN", "SAVEDATESUPPORTED", "RETURN":
 		return true
-	case "BCC", "BODY", "CC", "FROM", "SUBJECT", "TEXT", "TO", "CHARSET":
+	case "BCC", "BODY", "CC", "FROM", "SUBJECT", "TEXT", "TO", "CHARSET", "EMAILID", "THREADID":
 		return d.SP() && d.AString(&k.Text)
 	case "KEYWORD", "UNKEYWORD":
 		return d.SP() && d.Atom(&k.Text)
 	case "HEADER":
 		return d.SP() && d.AString(&k.Field) && d.SP() && d.AString(&k.Text)
 	case "LARGER", "SMALLER":
-		return d.SP() && d.Number(&k.Size)
-	case "BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE":
+		return d.SP() && d.Number64(&k.Number)
+	case "OLDER", "YOUNGER": // RFC 5032 section 2
+		if d.SP() && d.Number64(&k.Number) && k.Number == 0 {
+			return d.fail(Bad("%s takes seconds from 1 on", k.Name))
+		}
+		return d.err == nil
+	case "MODSEQ":
+		return d.SP() && d.modSeqKey(k)
+	case "BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE", "SAVEDBEFORE", "SAVEDON", "SAVEDSINCE":
 		return d.SP() && d.date(&k.Date)
 	case "UID":
 		return d.SP() && d.NumSet(&k.Set)
@@ -108,6 +185,27 @@ func (d *Decoder) searchArgs(k *SearchKey, depth int, count *int) bool {
 			d.SP() && d.searchKey(&k.Keys[1], depth+1, count)
 	}
 	return d.fail(Bad("Unknown search key"))
+}
+
+// modSeqKey takes MODSEQ's number, and before it perhaps the name of a flag and
+// whose it is, which make no difference: RFC 7162 section 3.1.5.
+func (d *Decoder) modSeqKey(k *SearchKey) bool {
+	if d.Next('"') {
+		var entry, kind string
+		if !d.String(&entry) || !d.SP() || !d.Keyword(&kind) || !d.SP() {
+			return false
+		}
+		if kind != "ALL" && kind != "PRIV" && kind != "SHARED" {
+			return d.expected("all, priv or shared")
+		}
+	}
+	return d.Number64(&k.Number)
+}
+
+// OnlySave says whether nothing but SAVE was asked for, which has no response:
+// RFC 5182 section 2.
+func (o *ReturnOptions) OnlySave() bool {
+	return o.Save && !o.Min && !o.Max && !o.All && !o.Count && o.Partial == nil
 }
 
 // date takes a date: 1-Feb-1994, quoted or not.

@@ -54,7 +54,7 @@ func (s *session) copyArgs(uid bool) (places []int, dest *maildir.Folder, err er
 	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.CRLF() {
 		return nil, nil, s.d.Err()
 	}
-	places, gone, err := s.box.pick(set, uid)
+	places, gone, err := s.pick(set, uid)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -23,8 +25,11 @@ import (
 //
 //	C: is sent, with CRLF behind it (a last \ leaves that out)
 //	S: is what must come back, where * stands for anything
+//	U: is what must come back at last: what is before it is passed over
 //	D: delivers a message with this subject into INBOX
 //	X: runs a shell command in the Maildir, as another program would
+//
+// {name} stands for one word: what it was when it first came back.
 //
 // and what begins with # is why.
 func TestDialogues(t *testing.T) {
@@ -48,9 +53,10 @@ func speak(t *testing.T, file string, lines []string) {
 	client, ended := start(t, root)
 	r := bufio.NewReader(client)
 	delivered := 0
+	words := map[string]string{}
 	for i, line := range lines {
 		kind, rest, _ := strings.Cut(line, ":")
-		rest = strings.TrimPrefix(rest, " ")
+		rest = fill(strings.TrimPrefix(rest, " "), words)
 		where := fmt.Sprintf("%s:%d", file, i+2)
 		switch kind {
 		case "C":
@@ -61,13 +67,18 @@ func speak(t *testing.T, file string, lines []string) {
 			if _, err := io.WriteString(client, unescape(text)); err != nil {
 				t.Fatalf("%s: %v", where, err)
 			}
-		case "S":
-			got, err := r.ReadString('\n')
-			if err != nil {
-				t.Fatalf("%s: %v, want %q", where, err, rest)
-			}
-			if got = strings.TrimRight(got, "\r\n"); !like(got, unescape(rest)) {
-				t.Fatalf("%s: got %q, want %q", where, got, rest)
+		case "S", "U":
+			for {
+				got, err := r.ReadString('\n')
+				if err != nil {
+					t.Fatalf("%s: %v, want %q", where, err, rest)
+				}
+				if learn(strings.TrimRight(got, "\r\n"), unescape(rest), words) {
+					break
+				}
+				if kind == "S" {
+					t.Fatalf("%s: got %q, want %q", where, got, rest)
+				}
 			}
 		case "D":
 			delivered++
@@ -141,6 +152,33 @@ func (p *pipe) Read(b []byte) (int, error) {
 		return n, errInterrupted
 	}
 	return n, err
+}
+
+var word = regexp.MustCompile(`\{[a-z]+\}`)
+
+// fill puts in the words that are known.
+func fill(line string, words map[string]string) string {
+	return word.ReplaceAllStringFunc(line, func(name string) string { return cmp.Or(words[name], name) })
+}
+
+// learn compares with a pattern, and takes from it the words that are new.
+func learn(got, pattern string, words map[string]string) bool {
+	names := word.FindAllString(pattern, -1)
+	if len(names) == 0 {
+		return like(got, pattern)
+	}
+	expr := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`)
+	expr = strings.Replace(expr, `.* `, `\* `, 1)
+	for _, name := range names {
+		expr = strings.Replace(expr, regexp.QuoteMeta(name), `([^ ()\[\]]+)`, 1)
+	}
+	found := regexp.MustCompile("^" + expr + "$").FindStringSubmatch(got)
+	for i, name := range names {
+		if found != nil {
+			words[name] = found[i+1]
+		}
+	}
+	return found != nil
 }
 
 // like compares with a pattern in which * stands for anything; a leading "* "

@@ -2,8 +2,7 @@ package imapd
 
 import (
 	"errors"
-
-	goimap "github.com/emersion/go-imap/v2"
+	"slices"
 
 	"smail/imap"
 	"smail/logline"
@@ -20,53 +19,70 @@ func (s *session) fetch(uid bool) error {
 	if !s.d.SP() || !s.d.FetchItems(&items) || !s.d.CRLF() {
 		return s.d.Err()
 	}
+	if items.Vanished && (!uid || !s.on.qresync || items.ChangedSince == nil) { // RFC 7162 section 3.2.6
+		return imap.Bad("VANISHED is for UID FETCH with CHANGEDSINCE, after ENABLE QRESYNC")
+	}
 	items.UID = items.UID || uid
-	places, gone, err := s.box.pick(set, uid)
+	s.on.condstore = s.on.condstore || items.ModSeq
+	places, gone, err := s.pick(set, uid)
 	if err != nil {
 		return err
 	}
-	unseen := map[int]bool{}
-	if setsSeen(&items) && !s.box.readOnly {
-		if unseen, err = s.markSeen(places); err != nil {
-			return err
+	if items.ChangedSince != nil {
+		places = slices.DeleteFunc(places, func(i int) bool { return s.box.Message(i).ModSeq <= *items.ChangedSince })
+		if items.Vanished {
+			s.tellVanished(*items.ChangedSince, s.resolveUIDs(set), 0)
 		}
 	}
-	for _, i := range places {
-		err := s.fetchOne(i, &items, items.Flags || unseen[i])
-		if errors.Is(err, maildir.ErrGone) {
-			gone = true
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if len(allSections(&items)) > 0 {
-			s.count.fetched++
-		}
+	if items.Partial != nil {
+		first, behind := items.Partial.Window(len(places))
+		places = places[min(first, len(places)):behind]
 	}
-	if gone && !uid {
+	lost, err := s.fetchAll(places, &items)
+	if err != nil {
+		return err
+	}
+	if (gone || lost) && !uid {
 		return s.finishGone()
 	}
 	return s.finish(uid, "", "FETCH done")
 }
 
-// finishGone ends a command by number of which another session has removed
-// messages: RFC 2180 section 4.1.
-func (s *session) finishGone() error {
-	if err := s.update(false); err != nil {
-		return err
+// resolveUIDs returns a set of UIDs without * and $.
+func (s *session) resolveUIDs(set imap.NumSet) imap.NumSet {
+	if set.IsSaved() {
+		return s.saved
 	}
-	return imap.No("EXPUNGEISSUED", "Some of these messages are gone")
+	return set.Resolve(max(s.box.UIDNext(), 1) - 1)
+}
+
+// fetchAll sends the responses for messages; lost says whether some had gone.
+func (s *session) fetchAll(places []int, items *imap.FetchItems) (lost bool, err error) {
+	unseen := map[int]bool{}
+	if setsSeen(items) && !s.box.readOnly {
+		if unseen, err = s.markSeen(places); err != nil {
+			return false, err
+		}
+	}
+	for _, i := range places {
+		err := s.fetchOne(i, items, items.Flags || unseen[i])
+		if errors.Is(err, maildir.ErrGone) {
+			lost = true
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if len(items.Sections) > 0 {
+			s.count.fetched++
+		}
+	}
+	return lost, nil
 }
 
 // setsSeen says whether fetching the items makes a message seen.
 func setsSeen(items *imap.FetchItems) bool {
-	for _, b := range items.BodySection {
-		if !b.Peek {
-			return true
-		}
-	}
-	return items.RFC822 || items.RFC822Text
+	return slices.ContainsFunc(items.Sections, func(b imap.Section) bool { return !b.Peek })
 }
 
 // markSeen sets \Seen, and returns the places of messages that had it not:
@@ -86,29 +102,33 @@ func (s *session) markSeen(places []int) (map[int]bool, error) {
 // fetchOne sends the response for message i. Nothing is sent if the message
 // has gone.
 func (s *session) fetchOne(i int, items *imap.FetchItems, flags bool) error {
-	r := reading{s: s, place: i, m: s.box.Message(i)}
+	r := reading{s: s, box: s.box, place: i, m: s.box.Message(i)}
 	defer r.close()
 	if err := r.prepare(items); err != nil {
 		return err
 	}
 	m := s.box.Message(i)
-	s.w.Raw("* ").Num(uint32(i + 1)).Raw(" FETCH (")
+	s.fetchHead(i, m)
 	sep := ""
 	item := func(name string) *imap.Encoder {
 		s.w.Raw(sep).Raw(name).Raw(" ")
 		sep = " "
 		return s.w
 	}
-	if items.UID {
+	if items.UID && !s.on.uidonly {
 		item("UID").Num(m.UID)
 	}
 	if flags {
-		item("FLAGS").Flags(s.box.flagsOf(m))
+		item("FLAGS")
+		s.flags(m)
+	}
+	if items.ModSeq || flags && s.on.condstore {
+		item("MODSEQ").Raw("(").Num64(int64(m.ModSeq)).Raw(")")
 	}
 	if items.InternalDate {
 		item("INTERNALDATE").DateTime(r.date)
 	}
-	if items.RFC822Size {
+	if items.Size {
 		item("RFC822.SIZE").Num64(r.m.CRLF)
 	}
 	if items.Envelope {
@@ -117,12 +137,14 @@ func (s *session) fetchOne(i int, items *imap.FetchItems, flags bool) error {
 	if items.Body {
 		item("BODY").Write(r.known.parts[kindBody])
 	}
-	if items.BodyStructure != nil {
+	if items.BodyStructure {
 		item("BODYSTRUCTURE").Write(r.known.parts[kindStructure])
 	}
-	for _, section := range allSections(items) {
-		item(section.label)
-		if err := r.section(section.FetchItemBodySection); err != nil {
+	r.identity(items, item)
+	for k := range items.Sections {
+		section := &items.Sections[k]
+		item(section.Label)
+		if err := r.section(section); err != nil {
 			if s.w.Err() != nil { // the client has gone
 				return s.w.Err()
 			}
@@ -137,27 +159,4 @@ func (s *session) fetchOne(i int, items *imap.FetchItems, flags bool) error {
 func unreadable(err error) error {
 	logline.Error("message not read", "reason", err.Error())
 	return imap.Bye("A message could not be read to its end")
-}
-
-type labelled struct {
-	*goimap.FetchItemBodySection
-	label string
-}
-
-// allSections adds the sections that the old names stand for.
-func allSections(items *imap.FetchItems) []labelled {
-	var all []labelled
-	for i, b := range items.BodySection {
-		all = append(all, labelled{b, items.SectionLabels[i]})
-	}
-	if items.RFC822 {
-		all = append(all, labelled{&goimap.FetchItemBodySection{}, "RFC822"})
-	}
-	if items.RFC822Header {
-		all = append(all, labelled{&goimap.FetchItemBodySection{Specifier: goimap.PartSpecifierHeader}, "RFC822.HEADER"})
-	}
-	if items.RFC822Text {
-		all = append(all, labelled{&goimap.FetchItemBodySection{Specifier: goimap.PartSpecifierText}, "RFC822.TEXT"})
-	}
-	return all
 }

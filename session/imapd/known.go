@@ -26,6 +26,7 @@ const (
 	kindBody             // BODY
 	kindHeader           // commonFields and those in kindMore, with CRLF
 	kindMore             // names of further fields, a space between them
+	kindPreview          // PREVIEW
 	kinds
 )
 

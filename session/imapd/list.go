@@ -12,172 +12,215 @@ import (
 
 const separator = string(maildir.Separator)
 
-// list: RFC 3501 section 6.3.8, with CHILDREN (RFC 3348) and the roles of
-// SPECIAL-USE (RFC 6154 section 2).
+// A listed mailbox is one that LIST may tell of.
+type listed struct {
+	name       string // as the client knows it
+	folder     string
+	exists     bool
+	children   bool
+	subscribed bool
+	childInfo  bool // something below it is subscribed to, and does not show
+}
+
+// list: RFC 3501 section 6.3.8, LIST-EXTENDED: RFC 5258, with CHILDREN (RFC
+// 3348), SPECIAL-USE (RFC 6154 section 2), LIST-STATUS (RFC 5819) and
+// LIST-METADATA (RFC 9590).
 func (s *session) list(bool) error {
-	reference, pattern, err := s.listArgs()
-	if err != nil {
-		return err
+	var l imap.List
+	if !s.d.SP() || !s.d.ListArgs(&l) || !s.d.CRLF() {
+		return s.d.Err()
 	}
-	if pattern == "" { // asks for the separator
+	if l.RecursiveMatch && !l.Subscribed { // RFC 5258 section 3.1
+		return imap.Bad("RECURSIVEMATCH says how to select by another option")
+	}
+	if !l.Extended && l.Patterns[0] == "" { // asks for the separator
 		s.w.Raw(`* LIST (\Noselect) "` + separator + `" ""`).CRLF()
 		return s.ok("", "LIST done")
 	}
-	folders, err := s.Store.Folders()
+	all, err := s.listing()
 	if err != nil {
 		return err
 	}
-	use := uses(folders)
-	s.each(folders, reference+pattern, func(name, folder string, exists, children bool) {
-		attrs := []goimap.Flag{goimap.Flag(goimap.MailboxAttrHasNoChildren)}
-		if children {
-			attrs[0] = goimap.Flag(goimap.MailboxAttrHasChildren)
+	subscriptions, err := s.subscriptions(all)
+	if err != nil {
+		return err
+	}
+	folders := all.folders
+	if l.Subscribed {
+		folders = union(folders, subscriptions)
+	}
+	for _, m := range s.tree(s.prefixFor(&l), folders, subscriptions, all) {
+		if err := s.listOne(&l, m, all); err != nil {
+			return err
 		}
-		if !exists {
-			attrs = append(attrs, goimap.Flag(goimap.MailboxAttrNoSelect))
-		}
-		if u := use[folder]; u != "" {
-			attrs = append(attrs, goimap.Flag(u))
-		}
-		s.w.Raw("* LIST ").Flags(attrs).Raw(` "` + separator + `" `).Mailbox(name).CRLF()
-	})
+	}
 	return s.ok("", "LIST done")
+}
+
+// listOne tells of a mailbox if LIST asks for it.
+func (s *session) listOne(l *imap.List, m *listed, all *listing) error {
+	use := all.use[m.folder]
+	m.childInfo = m.childInfo && l.RecursiveMatch
+	switch {
+	case !s.matches(l, m.name), l.SpecialUse && use == "":
+		return nil
+	case l.Subscribed && !m.subscribed && !m.childInfo:
+		return nil
+	case !l.Subscribed && !m.exists && !m.children:
+		return nil
+	}
+	attrs := []goimap.Flag{goimap.Flag(goimap.MailboxAttrHasNoChildren)}
+	if m.children {
+		attrs[0] = goimap.Flag(goimap.MailboxAttrHasChildren)
+	}
+	if !m.exists && (l.Extended || s.on.rev2) { // RFC 5258 section 3
+		attrs = append(attrs, goimap.Flag(goimap.MailboxAttrNonExistent))
+	} else if !m.exists {
+		attrs = append(attrs, goimap.Flag(goimap.MailboxAttrNoSelect))
+	}
+	if m.subscribed && (l.Subscribed || l.ReturnSubscribed) {
+		attrs = append(attrs, goimap.Flag(goimap.MailboxAttrSubscribed))
+	}
+	if use != "" {
+		attrs = append(attrs, goimap.Flag(use))
+	}
+	s.w.Raw("* LIST ").Flags(attrs).Raw(` "` + separator + `" `).Mailbox(m.name)
+	if m.childInfo {
+		s.w.Raw(` ("CHILDINFO" ("SUBSCRIBED"))`)
+	}
+	s.w.CRLF()
+	if !m.exists || all.offered[m.folder] {
+		return nil
+	}
+	if l.Metadata != nil {
+		if err := s.tellMetadata(m.name, m.folder, l.Metadata); err != nil {
+			return err
+		}
+	}
+	if len(l.Status) > 0 {
+		return s.tellStatus(m.name, m.folder, l.Status)
+	}
+	return nil
 }
 
 // lsub: RFC 3501 section 6.3.9.
 func (s *session) lsub(bool) error {
-	reference, pattern, err := s.listArgs()
+	var l imap.List
+	if !s.d.SP() || !s.d.AString(&l.Reference) || !s.d.SP() {
+		return s.d.Err()
+	}
+	l.Patterns = make([]string, 1)
+	if !s.d.ListMailbox(&l.Patterns[0]) || !s.d.CRLF() {
+		return s.d.Err()
+	}
+	if len(l.Reference)+len(l.Patterns[0]) > 1000 {
+		return imap.Bad("Pattern too long")
+	}
+	all, err := s.listing()
 	if err != nil {
 		return err
 	}
-	names, err := s.Store.Subscriptions()
+	names, err := s.subscriptions(all)
 	if err != nil {
 		return err
 	}
-	s.each(names, reference+pattern, func(name, _ string, subscribed, _ bool) {
+	for _, m := range s.tree(s.prefixFor(&l), names, names, all) {
 		// A parent that is not subscribed to matters only to a pattern that
 		// could not show the child: one with %.
-		if !subscribed && !strings.HasSuffix(pattern, "%") {
-			return
+		if !s.matches(&l, m.name) || !m.subscribed && !strings.HasSuffix(l.Patterns[0], "%") {
+			continue
 		}
 		var attrs []goimap.Flag
-		if !subscribed {
+		if !m.subscribed {
 			attrs = []goimap.Flag{goimap.Flag(goimap.MailboxAttrNoSelect)}
 		}
-		s.w.Raw("* LSUB ").Flags(attrs).Raw(` "` + separator + `" `).Mailbox(name).CRLF()
-	})
+		s.w.Raw("* LSUB ").Flags(attrs).Raw(` "` + separator + `" `).Mailbox(m.name).CRLF()
+	}
 	return s.ok("", "LSUB done")
 }
 
-func (s *session) listArgs() (reference, pattern string, err error) {
-	if !s.d.SP() || !s.d.AString(&reference) || !s.d.SP() || !s.d.ListMailbox(&pattern) || !s.d.CRLF() {
-		return "", "", s.d.Err()
+// subscriptions returns the folders that are subscribed to; those that are
+// offered are.
+func (s *session) subscriptions(all *listing) ([]string, error) {
+	names, err := s.Store.Subscriptions()
+	for _, folder := range all.folders {
+		if all.offered[folder] && !slices.Contains(names, folder) {
+			names = append(names, folder)
+		}
 	}
-	if len(reference)+len(pattern) > maxPattern {
-		return "", "", imap.Bad("Pattern too long")
-	}
-	return reference, pattern, nil
+	return names, err
 }
 
-// maxPattern bounds LIST's pattern; matching takes its length times the name's.
-const maxPattern = 1000
+func union(a, b []string) []string {
+	all := append(slices.Clone(a), b...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
-// each calls tell for every mailbox that matches, parents that do not exist
-// themselves included, in order.
-func (s *session) each(folders []string, pattern string, tell func(name, folder string, exists, children bool)) {
-	type entry struct {
-		folder           string
-		exists, children bool
-	}
-	all := map[string]*entry{}
-	at := func(name string) *entry {
-		if all[name] == nil {
-			all[name] = &entry{}
+// prefixFor returns the prefix under which LIST shows mailboxes: the session's,
+// or Courier's if the client asks for that.
+func (s *session) prefixFor(l *imap.List) string {
+	for _, p := range l.Patterns {
+		p = l.Reference + p
+		if s.Prefix == "" && len(p) >= len(courierPrefix) && strings.EqualFold(p[:len(courierPrefix)], courierPrefix) {
+			return courierPrefix
 		}
-		return all[name]
+	}
+	return s.Prefix
+}
+
+// matches says whether a mailbox's name matches one of LIST's patterns. They
+// come as clients write names: in modified UTF-7, or in UTF-8 if that is on.
+// INBOX has no case.
+func (s *session) matches(l *imap.List, name string) bool {
+	written := name
+	if !s.d.UTF8 {
+		written = imap.EncodeMailbox(name)
+	}
+	for _, p := range l.Patterns {
+		p = l.Reference + p
+		if imap.Match(p, written, maildir.Separator) ||
+			name == maildir.Inbox && imap.Match(strings.ToUpper(p), name, maildir.Separator) {
+			return true
+		}
+	}
+	return false
+}
+
+// tree returns folders as mailboxes by name, with parents that are none
+// themselves.
+func (s *session) tree(prefix string, folders, subscriptions []string, all *listing) []*listed {
+	byName := map[string]*listed{}
+	at := func(name string) *listed {
+		if byName[name] == nil {
+			byName[name] = &listed{name: name}
+		}
+		return byName[name]
 	}
 	for _, folder := range folders {
-		name, ok := s.mailboxName(folder)
+		name, ok := mailboxName(prefix, folder)
 		if !ok {
 			continue
 		}
-		e := at(name)
-		e.folder, e.exists = folder, true
+		m := at(name)
+		m.folder, m.exists = folder, slices.Contains(all.folders, folder)
+		m.subscribed = slices.Contains(subscriptions, folder)
 		for i := strings.LastIndex(name, separator); i > 0; i = strings.LastIndex(name[:i], separator) {
-			if name[:i]+separator == s.Prefix {
+			if name[:i]+separator == prefix {
 				break
 			}
-			at(name[:i]).children = true
+			parent := at(name[:i])
+			parent.children = parent.children || m.exists
+			parent.childInfo = parent.childInfo || m.subscribed
 		}
 	}
-	if s.Prefix == maildir.Inbox+separator && len(folders) > 1 {
+	if prefix == maildir.Inbox+separator && len(folders) > 1 {
 		at(maildir.Inbox).children = true
 	}
-	names := make([]string, 0, len(all))
-	for name := range all {
-		names = append(names, name)
+	list := make([]*listed, 0, len(byName))
+	for _, m := range byName {
+		list = append(list, m)
 	}
-	slices.Sort(names)
-	wanted := pattern
-	for _, name := range names {
-		// Patterns come as clients write names: in modified UTF-7. INBOX has no case.
-		encoded := imap.EncodeMailbox(name)
-		match := imap.Match(wanted, encoded, maildir.Separator) ||
-			name == maildir.Inbox && imap.Match(strings.ToUpper(wanted), name, maildir.Separator)
-		if match {
-			e := all[name]
-			tell(name, e.folder, e.exists, e.children)
-		}
-	}
-}
-
-// status: RFC 3501 section 6.3.10.
-func (s *session) status(bool) error {
-	var name string
-	var items []string
-	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.SP() || !s.d.List(func() bool {
-		var item string
-		ok := s.d.Keyword(&item)
-		items = append(items, item)
-		return ok
-	}) || !s.d.CRLF() {
-		return s.d.Err()
-	}
-	for _, item := range items {
-		if !slices.Contains([]string{"MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN"}, item) {
-			return imap.Bad("Unknown STATUS item")
-		}
-	}
-	folder, err := s.folderName(name)
-	if err != nil {
-		return err
-	}
-	f, err := s.Store.OpenFolder(folder, true)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	s.w.Raw("* STATUS ").Mailbox(name).Raw(" (")
-	for i, item := range items {
-		if i > 0 {
-			s.w.Raw(" ")
-		}
-		s.w.Raw(item).Raw(" ").Num(statusOf(f, item))
-	}
-	s.w.Raw(")").CRLF()
-	return s.finish(true, "", "STATUS done")
-}
-
-func statusOf(f *maildir.Folder, item string) uint32 {
-	switch item {
-	case "MESSAGES":
-		return uint32(f.Len())
-	case "UIDNEXT":
-		return f.UIDNext()
-	case "UIDVALIDITY":
-		return f.UIDValidity
-	}
-	return uint32(f.Count(func(m maildir.Message) bool {
-		return item == "UNSEEN" && m.Flags&maildir.Seen == 0 || item == "RECENT" && m.New
-	}))
+	slices.SortFunc(list, func(a, b *listed) int { return strings.Compare(a.name, b.name) })
+	return list
 }

@@ -1,7 +1,6 @@
 package imapd
 
 import (
-	"slices"
 	"strings"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -16,7 +15,8 @@ type mailbox struct {
 	readOnly bool
 	exists   int // messages that the client was told of
 	recent   int
-	keywords int // how many the client was told of
+	keywords int  // how many the client was told of
+	vanished bool // VANISHED was sent since the command in hand began
 }
 
 var systemFlags = []goimap.Flag{goimap.FlagAnswered, goimap.FlagFlagged, goimap.FlagDeleted, goimap.FlagSeen, goimap.FlagDraft}
@@ -30,7 +30,7 @@ var flagBits = map[goimap.Flag]maildir.Flags{
 // allBits are the flags that a client can set.
 const allBits = maildir.Replied | maildir.Flagged | maildir.Trashed | maildir.Seen | maildir.Draft | maildir.AllKeywords
 
-func (b *mailbox) flagsOf(m maildir.Message) []goimap.Flag {
+func (b *mailbox) flagsOf(m maildir.Message, recent bool) []goimap.Flag {
 	fs := make([]goimap.Flag, 0, 6)
 	for _, f := range systemFlags {
 		if m.Flags&flagBits[f] != 0 {
@@ -40,7 +40,7 @@ func (b *mailbox) flagsOf(m maildir.Message) []goimap.Flag {
 	for _, name := range b.KeywordsOf(m.Flags) {
 		fs = append(fs, goimap.Flag(name))
 	}
-	if m.Recent {
+	if m.Recent && recent {
 		fs = append(fs, `\Recent`)
 	}
 	return fs
@@ -56,33 +56,6 @@ func keywordsOf(fs []goimap.Flag) (names []string) {
 	return names
 }
 
-// tellKeywords sends FLAGS and PERMANENTFLAGS where the client has not been
-// told of all keywords: RFC 3501 section 7.2.6.
-func (s *session) tellKeywords() {
-	b := s.box
-	names := b.Keywords()
-	if len(names) == b.keywords {
-		return
-	}
-	b.keywords = len(names)
-	s.tellFlagList()
-}
-
-func (s *session) tellFlagList() {
-	flags := slices.Clone(systemFlags)
-	for _, name := range s.box.Keywords() {
-		flags = append(flags, goimap.Flag(name))
-	}
-	s.w.Raw("* FLAGS ").Flags(flags).CRLF()
-	switch {
-	case s.box.readOnly:
-		flags = nil
-	case len(s.box.Keywords()) < maildir.MaxKeywords:
-		flags = append(flags, goimap.FlagWildcard)
-	}
-	s.w.Raw("* OK [PERMANENTFLAGS ").Flags(flags).Raw("] Flags that last").CRLF()
-}
-
 // bitsOf returns the store's system flags for a client's.
 func bitsOf(fs []goimap.Flag) (bits maildir.Flags) {
 	for _, f := range fs {
@@ -95,73 +68,17 @@ func bitsOf(fs []goimap.Flag) (bits maildir.Flags) {
 	return bits
 }
 
-// update brings the mailbox up to date and tells the client: RFC 3501 section
-// 5.2 and 7.
-func (s *session) update(expunge bool) error {
-	b := s.box
-	if b == nil {
-		return nil
-	}
-	b.Flush()
-	if err := b.Sync(); err != nil {
-		return err
-	}
-	s.tellKeywords()
-	for _, place := range b.Changed() {
-		if m := b.Message(place); !m.Gone && place < b.exists {
-			s.tellFlags(place, m, false)
-		}
-	}
-	if expunge {
-		numbers, _ := b.Forget()
-		for _, n := range numbers {
-			if int(n) > b.exists {
-				continue // it came and went before the client heard of it
-			}
-			s.w.Raw("* ").Num(n).Raw(" EXPUNGE").CRLF()
-			b.exists--
-		}
-	}
-	if b.Len() != b.exists {
-		b.exists = b.Len()
-		s.w.Raw("* ").Num(uint32(b.exists)).Raw(" EXISTS").CRLF()
-		b.recent = -1
-	}
-	if recent := b.Recent(); recent != b.recent {
-		b.recent = recent
-		s.w.Raw("* ").Num(uint32(recent)).Raw(" RECENT").CRLF()
-	}
-	return nil
-}
-
-// tellFlags sends a FETCH response with the flags of message i.
-func (s *session) tellFlags(i int, m maildir.Message, uid bool) {
-	s.w.Raw("* ").Num(uint32(i + 1)).Raw(" FETCH (")
-	if uid {
-		s.w.Raw("UID ").Num(m.UID).Raw(" ")
-	}
-	s.w.Raw("FLAGS ").Flags(s.box.flagsOf(m)).Raw(")").CRLF()
-}
-
 // pick resolves a set of numbers or UIDs to places of messages that the client
 // knows. gone says whether some of them are no longer there.
-func (b *mailbox) pick(set imap.NumSet, uid bool) (places []int, gone bool, err error) {
-	if !uid {
-		for _, r := range set {
-			if r.Start > uint32(b.exists) || r.Stop > uint32(b.exists) || b.exists == 0 {
-				return nil, false, imap.Bad("No message has that number")
-			}
-		}
-		for _, r := range set.Resolve(uint32(b.exists)) {
-			for n := r.Start; n <= r.Stop; n++ {
-				if b.Message(int(n - 1)).Gone {
-					gone = true
-					continue
-				}
-				places = append(places, int(n-1))
-			}
-		}
-		return places, gone, nil
+func (s *session) pick(set imap.NumSet, uid bool) (places []int, gone bool, err error) {
+	b := s.box
+	switch {
+	case !uid && s.on.uidonly:
+		return nil, false, errUIDRequired
+	case set.IsSaved():
+		set, uid = s.saved, true
+	case !uid:
+		return b.pickNumbers(set)
 	}
 	if b.exists == 0 {
 		return nil, false, nil
@@ -179,6 +96,27 @@ func (b *mailbox) pick(set imap.NumSet, uid bool) (places []int, gone bool, err 
 	}
 	return places, false, nil
 }
+
+func (b *mailbox) pickNumbers(set imap.NumSet) (places []int, gone bool, err error) {
+	for _, r := range set {
+		if r.Start > uint32(b.exists) || r.Stop > uint32(b.exists) || b.exists == 0 {
+			return nil, false, imap.Bad("No message has that number")
+		}
+	}
+	for _, r := range set.Resolve(uint32(b.exists)) {
+		for n := r.Start; n <= r.Stop; n++ {
+			if b.Message(int(n - 1)).Gone {
+				gone = true
+				continue
+			}
+			places = append(places, int(n-1))
+		}
+	}
+	return places, gone, nil
+}
+
+// errUIDRequired: RFC 9586 section 3.
+var errUIDRequired = &goimap.Error{Type: goimap.StatusResponseTypeBad, Code: "UIDREQUIRED", Text: "UIDONLY is on: use the command with UID"}
 
 // set reads a set of numbers.
 func (s *session) set() (imap.NumSet, error) {
@@ -224,6 +162,12 @@ func (s *session) open(mailbox string) (*maildir.Folder, error) {
 	}
 	s.closeTarget()
 	f, err := s.Store.OpenTarget(name)
+	if err == maildir.ErrNoFolder {
+		if err := s.makeOffered(name); err != nil {
+			return nil, err
+		}
+		f, err = s.Store.OpenTarget(name)
+	}
 	if err == maildir.ErrNoFolder {
 		return nil, imap.No(goimap.ResponseCodeTryCreate, "No such mailbox")
 	}

@@ -10,6 +10,10 @@ import (
 // A client's mailbox name is UTF-8 behind the namespace's prefix; a folder's
 // is modified UTF-7 without it.
 
+// courierPrefix is before all names at a Courier. Clients that have learned it
+// there go on with it: it is understood, but not told of.
+const courierPrefix = "INBOX."
+
 // folderName returns the folder of a mailbox. A trailing separator, with which
 // clients say that they will make children, is passed over.
 func (s *session) folderName(mailbox string) (string, error) {
@@ -18,6 +22,9 @@ func (s *session) folderName(mailbox string) (string, error) {
 		return mailbox, nil
 	}
 	name, ok := strings.CutPrefix(mailbox, s.Prefix)
+	if s.Prefix == "" && len(mailbox) > len(courierPrefix) && strings.EqualFold(mailbox[:len(courierPrefix)], courierPrefix) {
+		name = mailbox[len(courierPrefix):]
+	}
 	if !ok {
 		if s.Prefix == "" || len(mailbox) <= len(s.Prefix) || !strings.EqualFold(mailbox[:len(s.Prefix)], s.Prefix) {
 			return "", maildir.ErrNoFolder
@@ -31,32 +38,16 @@ func (s *session) folderName(mailbox string) (string, error) {
 	return encoded, nil
 }
 
-// mailboxName returns the mailbox of a folder; false for a folder whose name
-// is not modified UTF-7.
+// mailboxName returns the mailbox of a folder, by the session's own prefix;
+// false for a folder whose name is not modified UTF-7.
 func (s *session) mailboxName(folder string) (string, bool) {
+	return mailboxName(s.Prefix, folder)
+}
+
+func mailboxName(prefix, folder string) (string, bool) {
 	if folder == maildir.Inbox {
 		return folder, true
 	}
 	name, err := imap.DecodeMailbox(folder)
-	return s.Prefix + name, err == nil
-}
-
-// specialUse are the roles that common names stand for: RFC 6154.
-var specialUse = map[string]string{
-	"sent": `\Sent`, "sent items": `\Sent`, "sent messages": `\Sent`,
-	"drafts": `\Drafts`, "trash": `\Trash`, "deleted items": `\Trash`, "deleted messages": `\Trash`,
-	"junk": `\Junk`, "spam": `\Junk`, "junk e-mail": `\Junk`,
-	"archive": `\Archive`, "archives": `\Archive`,
-}
-
-// uses returns the role of each folder that has one. A role goes to one folder.
-func uses(folders []string) map[string]string {
-	byFolder, taken := map[string]string{}, map[string]bool{}
-	for _, f := range folders {
-		use := specialUse[strings.ToLower(f)]
-		if use != "" && !taken[use] {
-			byFolder[f], taken[use] = use, true
-		}
-	}
-	return byFolder
+	return prefix + name, err == nil
 }

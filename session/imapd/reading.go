@@ -17,6 +17,7 @@ import (
 // and no more of it than is asked for.
 type reading struct {
 	s      *session
+	box    *mailbox
 	place  int
 	m      maildir.Message
 	file   *os.File
@@ -37,7 +38,7 @@ const smallHeader = 64 << 10
 
 func (r *reading) close() {
 	if r.known.dirty {
-		r.s.box.LearnEntry(r.place, r.known.entry())
+		r.box.LearnEntry(r.place, r.known.entry())
 	}
 	if r.file != nil {
 		r.file.Close()
@@ -48,16 +49,16 @@ func (r *reading) close() {
 // of a message that has gone.
 func (r *reading) prepare(items *imap.FetchItems) (err error) {
 	if items.InternalDate {
-		if r.date, err = r.s.box.Date(r.place); err != nil {
+		if r.date, err = r.box.Date(r.place); err != nil {
 			return err
 		}
 	}
-	if items.RFC822Size && r.m.CRLF < 0 {
+	if items.Size && r.m.CRLF < 0 {
 		if err := r.measure(); err != nil {
 			return err
 		}
 	}
-	if (items.Body || items.BodyStructure != nil) && !r.knows(kindStructure) {
+	if (items.Body || items.BodyStructure) && !r.knows(kindStructure) {
 		if err := r.parse(); err != nil {
 			return err
 		}
@@ -67,16 +68,26 @@ func (r *reading) prepare(items *imap.FetchItems) (err error) {
 			return err
 		}
 	}
-	for _, section := range allSections(items) {
-		if err := r.prepareSection(section.FetchItemBodySection); err != nil {
+	if items.Preview && !(items.Lazy && !r.knows(kindPreview)) {
+		if err := r.preview(); err != nil {
+			return err
+		}
+	}
+	for i := range items.Sections {
+		if err := r.prepareSection(&items.Sections[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *reading) prepareSection(section *goimap.FetchItemBodySection) error {
+func (r *reading) prepareSection(section *imap.Section) error {
 	switch {
+	case section.Kind != imap.BodySection:
+		if err := r.parse(); err != nil {
+			return err
+		}
+		return r.decodable(section)
 	case len(section.Part) > 0 || section.Specifier == goimap.PartSpecifierText:
 		return r.parse()
 	case section.Specifier == goimap.PartSpecifierHeader:
@@ -99,7 +110,7 @@ func (r *reading) measured() bool { return r.part != nil }
 // open opens the message.
 func (r *reading) open() (err error) {
 	if r.file == nil {
-		r.file, r.m.Size, err = r.s.box.OpenMessage(r.place)
+		r.file, r.m.Size, err = r.box.OpenMessage(r.place)
 	}
 	return err
 }
@@ -140,7 +151,7 @@ func (r *reading) measure() (err error) {
 		r.m.CRLF, err = message.CRLFSize(r.reader())
 	}
 	if err == nil {
-		r.s.box.Learn(r.place, r.m.CRLF)
+		r.box.Learn(r.place, r.m.CRLF)
 	}
 	return err
 }
@@ -158,7 +169,7 @@ func (r *reading) parse() (err error) {
 		return err
 	}
 	r.header, r.m.CRLF = r.part.Header, r.part.Size()
-	r.s.box.Learn(r.place, r.m.CRLF)
+	r.box.Learn(r.place, r.m.CRLF)
 	r.ask()
 	r.known.learnHeader(r.header, r.fields)
 	r.known.learnStructure(r.part)
@@ -187,7 +198,7 @@ func (r *reading) ask() {
 	if !r.asked {
 		r.asked = true
 		// A copy, for the folder's own is valid only for a moment.
-		r.s.entry = append(r.s.entry[:0], r.s.box.Entry(r.place)...)
+		r.s.entry = append(r.s.entry[:0], r.box.Entry(r.place)...)
 		r.known.parse(r.s.entry)
 	}
 }
@@ -215,7 +226,10 @@ func (r *reading) headerWith(names ...string) (message.Header, error) {
 }
 
 // section sends the bytes of BODY[section]: RFC 3501 section 6.4.5.
-func (r *reading) section(b *goimap.FetchItemBodySection) error {
+func (r *reading) section(b *imap.Section) error {
+	if b.Kind != imap.BodySection {
+		return r.binary(b)
+	}
 	if len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierNone {
 		return r.sendWhole(b.Partial)
 	}
@@ -249,7 +263,7 @@ func (r *reading) section(b *goimap.FetchItemBodySection) error {
 	return r.sendRange(b.Partial, p.Body())
 }
 
-func headerBytes(h message.Header, b *goimap.FetchItemBodySection) []byte {
+func headerBytes(h message.Header, b *imap.Section) []byte {
 	switch {
 	case b.HeaderFields != nil:
 		return h.Select(b.HeaderFields, false)

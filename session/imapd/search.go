@@ -1,201 +1,184 @@
 package imapd
 
 import (
-	"errors"
-	"time"
+	"slices"
 
 	"smail/imap"
-	"smail/maildir"
-	"smail/message"
 )
 
-// search: RFC 3501 section 6.4.4, UID SEARCH: section 6.4.8.
+// search: RFC 3501 section 6.4.4, UID SEARCH: section 6.4.8, RETURN: RFC 4731.
 func (s *session) search(uid bool) error {
-	var key imap.SearchKey
-	if !s.d.SP() || !s.d.Search(&key) || !s.d.CRLF() {
+	var cmd imap.Search
+	if !s.d.SP() || !s.d.Search(&cmd) || !s.d.CRLF() {
 		return s.d.Err()
 	}
-	q := query{s: s}
-	if n := s.box.exists; n > 0 {
-		q.resolve(&key, uint32(n), s.box.Message(n-1).UID)
+	return s.answerSearch("SEARCH", uid, nil, &cmd)
+}
+
+// sort: RFC 5256 section 3, UID SORT: section 4, RETURN: RFC 5267 section 3.
+func (s *session) sort(uid bool) error {
+	var cmd imap.Search
+	var keys []imap.SortKey
+	if !s.d.SP() || !s.d.Sort(&keys, &cmd) || !s.d.CRLF() {
+		return s.d.Err()
 	}
-	s.w.Raw("* SEARCH")
-	for i := range s.box.exists {
-		m := s.box.Message(i)
-		if m.Gone {
-			continue
-		}
-		hit, err := q.match(&key, i, m)
-		if err != nil {
+	return s.answerSearch("SORT", uid, keys, &cmd)
+}
+
+// answerSearch carries out SEARCH or SORT.
+func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *imap.Search) error {
+	q, err := s.newQuery(s.box, &cmd.Key)
+	if err != nil {
+		return err
+	}
+	save := cmd.Return != nil && cmd.Return.Save
+	if save {
+		s.saved = imap.NumSet{} // if it fails now: RFC 5182 section 2.1
+	}
+	places, err := q.run()
+	if err != nil {
+		return err
+	}
+	if keys != nil {
+		if places, err = q.sort(places, keys); err != nil {
 			return err
 		}
-		switch {
-		case hit && uid:
-			s.w.Raw(" ").Num(m.UID)
-		case hit:
-			s.w.Raw(" ").Num(uint32(i + 1))
+	}
+	r := &result{box: s.box, uid: uid, places: places, modseq: q.modseq}
+	if save {
+		s.saved = r.saved(cmd.Return)
+	}
+	switch {
+	case cmd.Return == nil && !(s.on.rev2 && name == "SEARCH"):
+		if err := s.tellPlain(name, r); err != nil {
+			return err
 		}
+	case cmd.Return == nil:
+		s.tellESearch(r, &imap.ReturnOptions{All: true})
+	case !cmd.Return.OnlySave():
+		s.tellESearch(r, cmd.Return)
+	}
+	return s.finish(uid, "", name+" done")
+}
+
+// A result is what a search has found.
+type result struct {
+	box    *mailbox
+	uid    bool
+	places []int  // in the order of SORT
+	modseq bool   // the search asked for modseqs
+	source string // for ESEARCH: MAILBOX and UIDVALIDITY
+}
+
+// number returns what a client knows the message at a place by.
+func (r *result) number(place int) uint32 {
+	if r.uid {
+		return r.box.Message(place).UID
+	}
+	return uint32(place + 1)
+}
+
+// tellPlain sends the responses of RFC 3501 section 7.2.5 and RFC 5256 section
+// 4, with the highest modseq if that was asked for: RFC 7162 section 3.1.5.
+func (s *session) tellPlain(name string, r *result) error {
+	if !r.uid && s.on.uidonly {
+		return errUIDRequired
+	}
+	s.w.Raw("* " + name)
+	for _, place := range r.places {
+		s.w.Raw(" ").Num(r.number(place))
+	}
+	if r.modseq && len(r.places) > 0 {
+		s.w.Raw(" (MODSEQ ").Num64(int64(r.highest(r.places))).Raw(")")
 	}
 	s.w.CRLF()
-	return s.finish(uid, "", "SEARCH done")
+	return nil
 }
 
-// A query evaluates a search message by message.
-type query struct {
-	s *session
-	r *reading // of the message in hand
-}
-
-// resolve puts numbers for * in all sets, and folds what is searched for.
-func (q *query) resolve(k *imap.SearchKey, largest, largestUID uint32) {
-	switch k.Name {
-	case "SET":
-		k.Set = k.Set.Resolve(largest)
-	case "UID":
-		k.Set = k.Set.Resolve(largestUID)
-	default:
-		k.Text = message.Fold(k.Text)
+func (r *result) highest(places []int) (modseq uint64) {
+	for _, place := range places {
+		modseq = max(modseq, r.box.Message(place).ModSeq)
 	}
-	for i := range k.Keys {
-		q.resolve(&k.Keys[i], largest, largestUID)
-	}
+	return modseq
 }
 
-func (q *query) match(k *imap.SearchKey, i int, m maildir.Message) (bool, error) {
-	q.r = &reading{s: q.s, place: i, m: m}
-	defer q.r.close()
-	hit, err := q.eval(k, i, m)
-	if errors.Is(err, maildir.ErrGone) {
-		return false, nil
-	}
-	return hit, err
+// extremes returns the places with the smallest and the largest number.
+func (r *result) extremes() (first, last int) {
+	return slices.Min(r.places), slices.Max(r.places)
 }
 
-// flagKeys are the keys that ask for a flag, and those that ask for its absence.
-var flagKeys = map[string]struct {
-	bit maildir.Flags
-	set bool
-}{
-	"ANSWERED": {maildir.Replied, true}, "UNANSWERED": {maildir.Replied, false},
-	"DELETED": {maildir.Trashed, true}, "UNDELETED": {maildir.Trashed, false},
-	"DRAFT": {maildir.Draft, true}, "UNDRAFT": {maildir.Draft, false},
-	"FLAGGED": {maildir.Flagged, true}, "UNFLAGGED": {maildir.Flagged, false},
-	"SEEN": {maildir.Seen, true}, "UNSEEN": {maildir.Seen, false},
-}
-
-func (q *query) eval(k *imap.SearchKey, i int, m maildir.Message) (bool, error) {
-	if f, ok := flagKeys[k.Name]; ok {
-		return (m.Flags&f.bit != 0) == f.set, nil
-	}
-	switch k.Name {
-	case "ALL":
-		return true, nil
-	case "KEYWORD", "UNKEYWORD":
-		set := m.Flags&q.s.box.FindKeywords([]string{k.Text}) != 0
-		return set == (k.Name == "KEYWORD"), nil
-	case "RECENT":
-		return m.Recent, nil
-	case "NEW":
-		return m.Recent && m.Flags&maildir.Seen == 0, nil
-	case "OLD":
-		return !m.Recent, nil
-	case "SET":
-		return k.Set.Contains(uint32(i + 1)), nil
-	case "UID":
-		return k.Set.Contains(m.UID), nil
-	case "AND":
-		return q.all(k.Keys, i, m)
-	case "NOT":
-		hit, err := q.eval(&k.Keys[0], i, m)
-		return !hit, err
-	case "OR":
-		if hit, err := q.eval(&k.Keys[0], i, m); hit || err != nil {
-			return hit, err
+// saved returns what $ stands for from now on: RFC 5182 section 2.4.
+func (r *result) saved(o *imap.ReturnOptions) imap.NumSet {
+	places := r.places
+	switch {
+	case len(places) == 0:
+	case o.Partial != nil:
+		first, behind := o.Partial.Window(len(places))
+		places = places[min(first, len(places)):behind]
+	case (o.Min || o.Max) && !o.All && !o.Count:
+		first, last := r.extremes()
+		places = nil
+		if o.Min {
+			places = append(places, first)
 		}
-		return q.eval(&k.Keys[1], i, m)
-	case "BEFORE", "ON", "SINCE":
-		date, err := q.s.box.Date(i)
-		return compareDays(k.Name, date, k.Date), err
+		if o.Max && (!o.Min || first != last) {
+			places = append(places, last)
+		}
 	}
-	return q.read(k)
+	set := make(imap.NumSet, 0, 8)
+	for _, place := range slices.Sorted(slices.Values(places)) {
+		set.Add(r.box.Message(place).UID)
+	}
+	return set
 }
 
-// all looks at the keys that cost nothing before it opens the message.
-func (q *query) all(keys []imap.SearchKey, i int, m maildir.Message) (bool, error) {
-	for _, cheap := range []bool{true, false} {
-		for k := range keys {
-			if isCheap(&keys[k]) != cheap {
-				continue
-			}
-			if hit, err := q.eval(&keys[k], i, m); !hit || err != nil {
-				return false, err
+// tellESearch sends an ESEARCH response: RFC 4731 section 3.1, RFC 9394 section
+// 3.1.
+func (s *session) tellESearch(r *result, o *imap.ReturnOptions) {
+	s.w.Raw("* ESEARCH (TAG ").String(s.tag).Raw(r.source).Raw(")")
+	if r.uid {
+		s.w.Raw(" UID")
+	}
+	counted := r.places // those whose modseqs count: RFC 7162 section 3.1.5
+	if len(r.places) > 0 {
+		first, last := r.extremes()
+		if o.Min {
+			s.w.Raw(" MIN ").Num(r.number(first))
+		}
+		if o.Max {
+			s.w.Raw(" MAX ").Num(r.number(last))
+		}
+		if o.All {
+			s.w.Raw(" ALL ").Raw(r.set(r.places))
+		} else if o.Min != o.Max && !o.Count && o.Partial == nil {
+			if counted = []int{first}; o.Max {
+				counted = []int{last}
 			}
 		}
 	}
-	return true, nil
+	if o.Count {
+		s.w.Raw(" COUNT ").Num(uint32(len(r.places)))
+	}
+	if o.Partial != nil {
+		first, behind := o.Partial.Window(len(r.places))
+		s.w.Raw(" PARTIAL (" + o.Partial.String() + " ")
+		if first >= behind {
+			s.w.Raw("NIL)")
+		} else {
+			s.w.Raw(r.set(r.places[first:behind])).Raw(")")
+		}
+	}
+	if r.modseq && len(r.places) > 0 {
+		s.w.Raw(" MODSEQ ").Num64(int64(r.highest(counted)))
+	}
+	s.w.CRLF()
 }
 
-func isCheap(k *imap.SearchKey) bool {
-	switch k.Name {
-	case "BCC", "BODY", "CC", "FROM", "SUBJECT", "TEXT", "TO", "HEADER", "LARGER", "SMALLER",
-		"SENTBEFORE", "SENTON", "SENTSINCE", "BEFORE", "ON", "SINCE":
-		return false
+// set writes places as a set of numbers, in their order.
+func (r *result) set(places []int) string {
+	var set imap.NumSet
+	for _, place := range places {
+		set.Add(r.number(place))
 	}
-	for i := range k.Keys {
-		if !isCheap(&k.Keys[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// read evaluates the keys that need the message itself.
-func (q *query) read(k *imap.SearchKey) (bool, error) {
-	switch k.Name {
-	case "LARGER", "SMALLER":
-		if q.r.m.CRLF < 0 {
-			if err := q.r.measure(); err != nil {
-				return false, err
-			}
-		}
-		size := q.r.m.CRLF
-		return k.Name == "LARGER" && size > int64(k.Size) || k.Name == "SMALLER" && size < int64(k.Size), nil
-	case "BODY", "TEXT":
-		if err := q.r.parse(); err != nil {
-			return false, err
-		}
-		if k.Name == "TEXT" && q.r.header.Contains("", k.Text) {
-			return true, nil
-		}
-		return q.r.part.Contains(q.r.readerAt(), k.Text)
-	}
-	field := k.Name // BCC, CC, FROM, SUBJECT, TO
-	switch k.Name {
-	case "HEADER":
-		field = k.Field
-	case "SENTBEFORE", "SENTON", "SENTSINCE":
-		field = "Date"
-	}
-	header, err := q.r.headerWith(field)
-	if err != nil {
-		return false, err
-	}
-	if field == "Date" && k.Name != "HEADER" {
-		date, ok := header.Date()
-		return ok && compareDays(k.Name[4:], date, k.Date), nil
-	}
-	return header.Contains(field, k.Text), nil
-}
-
-// compareDays disregards times and zones: RFC 3501 section 6.4.4.
-func compareDays(how string, date, day time.Time) bool {
-	y, mo, d := date.Date()
-	at := time.Date(y, mo, d, 0, 0, 0, 0, time.UTC)
-	switch how {
-	case "BEFORE":
-		return at.Before(day)
-	case "ON":
-		return at.Equal(day)
-	}
-	return !at.Before(day)
+	return set.String()
 }

@@ -1,12 +1,10 @@
 package imapd
 
 import (
-	"strings"
+	goimap "github.com/emersion/go-imap/v2"
 
 	"smail/imap"
 	"smail/maildir"
-
-	goimap "github.com/emersion/go-imap/v2"
 )
 
 // selectBox: RFC 3501 section 6.3.1.
@@ -17,45 +15,141 @@ func (s *session) examine(bool) error { return s.openBox(true) }
 
 func (s *session) openBox(readOnly bool) error {
 	var name string
-	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.CRLF() {
+	var p imap.SelectParams
+	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.SelectParams(&p) || !s.d.CRLF() {
 		return s.d.Err()
+	}
+	if p.QResync && !s.on.qresync { // RFC 7162 section 3.2.5
+		return imap.Bad("QRESYNC needs ENABLE QRESYNC first")
+	}
+	s.on.condstore = s.on.condstore || p.CondStore
+	if s.box != nil && (s.on.qresync || s.on.rev2) { // RFC 7162 section 3.2.11
+		s.w.Status("*", goimap.StatusResponseTypeOK, "CLOSED", "Previous mailbox is closed")
 	}
 	s.closeBox() // even if the new one cannot be opened
 	folder, err := s.folderName(name)
 	if err != nil {
 		return err
 	}
-	f, err := s.Store.OpenFolder(folder, readOnly)
+	f, err := s.openFolder(folder, readOnly)
 	if err != nil {
 		return err
 	}
 	s.box = &mailbox{Folder: f, readOnly: readOnly}
-	s.describe()
+	if err := s.describe(name); err != nil {
+		return err
+	}
+	if p.QResync && p.UIDValidity == f.UIDValidity {
+		s.resync(&p)
+	}
 	if readOnly {
 		return s.ok("READ-ONLY", "EXAMINE done")
 	}
 	return s.ok("READ-WRITE", "SELECT done")
 }
 
-// describe tells what a client must know of a mailbox: RFC 3501 section 6.3.1.
-func (s *session) describe() {
+// describe tells what a client must know of a mailbox: RFC 3501 section 6.3.1,
+// RFC 9051 section 6.3.2.
+func (s *session) describe(name string) error {
 	b := s.box
-	firstUnseen := 0
-	for i := 0; i < b.Len() && firstUnseen == 0; i++ {
-		if m := b.Message(i); m.Flags&maildir.Seen == 0 && !m.Gone {
-			firstUnseen = i + 1
-		}
-	}
 	b.exists, b.recent = b.Len(), b.Recent()
 	b.keywords = len(b.Keywords())
 	s.tellFlagList()
 	s.w.Raw("* ").Num(uint32(b.exists)).Raw(" EXISTS").CRLF()
-	s.w.Raw("* ").Num(uint32(b.recent)).Raw(" RECENT").CRLF()
-	if firstUnseen > 0 {
-		s.w.Raw("* OK [UNSEEN ").Num(uint32(firstUnseen)).Raw("] First unseen").CRLF()
+	if s.on.rev2 {
+		s.w.Raw(`* LIST () "` + separator + `" `).Mailbox(name).CRLF()
+	} else {
+		s.w.Raw("* ").Num(uint32(b.recent)).Raw(" RECENT").CRLF()
+		if n := b.firstUnseen(); n > 0 && !s.on.uidonly {
+			s.w.Raw("* OK [UNSEEN ").Num(n).Raw("] First unseen").CRLF()
+		}
 	}
 	s.w.Raw("* OK [UIDVALIDITY ").Num(b.UIDValidity).Raw("] UIDs valid").CRLF()
 	s.w.Raw("* OK [UIDNEXT ").Num(b.UIDNext()).Raw("] Next UID").CRLF()
+	s.w.Raw("* OK [HIGHESTMODSEQ ").Num64(int64(b.HighestModSeq())).Raw("] Last change").CRLF()
+	id, err := mailboxID(b.Folder)
+	if err == nil { // RFC 8474 section 4.2
+		s.w.Raw("* OK [MAILBOXID (" + id + ")] Id").CRLF()
+	}
+	return err
+}
+
+// firstUnseen returns the number of the first message without \Seen, 0 if
+// there is none.
+func (b *mailbox) firstUnseen() uint32 {
+	for i := range b.Len() {
+		if m := b.Message(i); m.Flags&maildir.Seen == 0 && !m.Gone {
+			return uint32(i + 1)
+		}
+	}
+	return 0
+}
+
+// resync tells what happened since the client was last here: RFC 7162 section
+// 3.2.5.
+func (s *session) resync(p *imap.SelectParams) {
+	known := p.Known
+	if known == nil {
+		known = imap.NumSet{{Start: 1, Stop: 0}}
+	}
+	known = known.Resolve(max(s.box.UIDNext(), 1) - 1)
+	s.tellVanished(p.ModSeq, known, s.box.agreed(p))
+	for place := range s.box.Len() {
+		if m := s.box.Message(place); m.ModSeq > p.ModSeq && !m.Gone && known.Contains(m.UID) {
+			s.tellFlags(place, m, true)
+		}
+	}
+}
+
+// agreed returns up to which UID the client has just those messages that are
+// here, by numbers and UIDs that it remembers: RFC 7162 section 3.2.5.2.
+func (b *mailbox) agreed(p *imap.SelectParams) (last uint32) {
+	seqs, uids := p.Seqs.Numbers(), p.UIDs.Numbers()
+	for i := range min(len(seqs), len(uids)) {
+		n := int(seqs[i])
+		if n < 1 || n > b.Len() || b.Message(n-1).UID != uids[i] {
+			break
+		}
+		last = uids[i]
+	}
+	return last
+}
+
+// tellVanished tells which of the UIDs in a set have gone since a modseq: RFC
+// 7162 section 3.2.10. Up to agreed none has.
+func (s *session) tellVanished(since uint64, set imap.NumSet, agreed uint32) {
+	var vanished imap.NumSet
+	if uids, ok := s.box.Vanished(since); ok {
+		for _, uid := range uids {
+			if set.Contains(uid) {
+				vanished.Add(uid)
+			}
+		}
+	} else {
+		vanished = s.box.missing(set, agreed)
+	}
+	if len(vanished) > 0 {
+		s.w.Raw("* VANISHED (EARLIER) ").Raw(vanished.String()).CRLF()
+	}
+}
+
+// missing returns those UIDs of a set behind agreed that no message has.
+func (b *mailbox) missing(set imap.NumSet, agreed uint32) (missing imap.NumSet) {
+	for _, r := range set {
+		next := uint64(max(r.Start, agreed+1))
+		stop := min(uint64(r.Stop), uint64(b.UIDNext())-1)
+		for i, _ := b.ByUID(uint32(next)); next <= stop; i++ {
+			uid := stop + 1
+			if i < b.Len() {
+				uid = min(uid, uint64(b.Message(i).UID))
+			}
+			if uid > next {
+				missing = append(missing, imap.NumRange{Start: uint32(next), Stop: uint32(uid - 1)})
+			}
+			next = uid + 1
+		}
+	}
+	return missing
 }
 
 // close: RFC 3501 section 6.4.2. Deleted messages go without a word.
@@ -87,6 +181,12 @@ func (s *session) expunge(uid bool) error {
 	if uid && (!s.d.SP() || !s.d.NumSet(&set)) || !s.d.CRLF() {
 		return s.d.Err()
 	}
+	if !uid && s.on.uidonly {
+		return errUIDRequired
+	}
+	if set.IsSaved() {
+		set = s.saved
+	}
 	if err := s.writable(); err != nil {
 		return err
 	}
@@ -114,125 +214,4 @@ func (s *session) expungeDeleted(set imap.NumSet) error {
 	}
 	s.count.expunged += len(doomed)
 	return s.box.Expunge(doomed)
-}
-
-// create: RFC 3501 section 6.3.3.
-func (s *session) create(bool) error {
-	folder, err := s.oneMailbox()
-	if err != nil {
-		return err
-	}
-	if folder == maildir.Inbox {
-		return maildir.ErrExists
-	}
-	if err := s.Store.Create(folder); err != nil {
-		return err
-	}
-	return s.ok("", "CREATE done")
-}
-
-// delete: RFC 3501 section 6.3.4.
-func (s *session) delete(bool) error {
-	folder, err := s.oneMailbox()
-	if err != nil {
-		return err
-	}
-	if folder == maildir.Inbox {
-		return imap.No(goimap.ResponseCodeCannot, "INBOX stays")
-	}
-	if s.box != nil && s.box.Name == folder {
-		s.closeBox()
-	}
-	if err := s.Store.Delete(folder); err != nil {
-		return err
-	}
-	return s.ok("", "DELETE done")
-}
-
-// rename: RFC 3501 section 6.3.5. INBOX stays, and its messages go.
-func (s *session) rename(bool) error {
-	var from, to string
-	if !s.d.SP() || !s.d.Mailbox(&from) || !s.d.SP() || !s.d.Mailbox(&to) || !s.d.CRLF() {
-		return s.d.Err()
-	}
-	source, err := s.folderName(from)
-	if err != nil {
-		return err
-	}
-	target, err := s.folderName(to)
-	if err != nil {
-		return imap.No(goimap.ResponseCodeCannot, "Not a name for a mailbox")
-	}
-	switch {
-	case target == maildir.Inbox:
-		err = maildir.ErrExists
-	case source == maildir.Inbox:
-		err = s.renameInbox(target)
-	default:
-		if s.box != nil && (s.box.Name == source || strings.HasPrefix(s.box.Name, source+separator)) {
-			s.closeBox()
-		}
-		err = s.Store.Rename(source, target)
-	}
-	if err != nil {
-		return err
-	}
-	return s.finish(true, "", "RENAME done")
-}
-
-func (s *session) renameInbox(target string) error {
-	if err := s.Store.Create(target); err != nil {
-		return err
-	}
-	inbox := (*maildir.Folder)(nil)
-	if s.box != nil && s.box.Name == maildir.Inbox {
-		inbox = s.box.Folder
-	} else {
-		f, err := s.Store.OpenFolder(maildir.Inbox, true)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		inbox = f
-	}
-	if err := inbox.Sync(); err != nil {
-		return err
-	}
-	dest, err := s.Store.OpenTarget(target)
-	if err != nil {
-		return err
-	}
-	defer dest.Close()
-	all := make([]int, inbox.Len())
-	for i := range all {
-		all[i] = i
-	}
-	_, _, err = inbox.Move(all, dest)
-	return err
-}
-
-// subscribe: RFC 3501 section 6.3.6.
-func (s *session) subscribe(bool) error { return s.setSubscribed(true) }
-
-// unsubscribe: RFC 3501 section 6.3.7.
-func (s *session) unsubscribe(bool) error { return s.setSubscribed(false) }
-
-func (s *session) setSubscribed(on bool) error {
-	folder, err := s.oneMailbox()
-	if err != nil {
-		return err
-	}
-	if err := s.Store.Subscribe(folder, on); err != nil {
-		return err
-	}
-	return s.ok("", "Done")
-}
-
-// oneMailbox reads the one argument of many commands.
-func (s *session) oneMailbox() (folder string, err error) {
-	var name string
-	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.CRLF() {
-		return "", s.d.Err()
-	}
-	return s.folderName(name)
 }

@@ -35,9 +35,6 @@ type Options struct {
 	Interrupted    error // what Conn.Read returns after Interrupt
 }
 
-// Capabilities after login.
-const capabilities = "IMAP4rev1 LITERAL+ ID ENABLE IDLE NAMESPACE UIDPLUS UNSELECT MOVE SPECIAL-USE CHILDREN"
-
 // A session is one client's.
 type session struct {
 	Options
@@ -48,9 +45,11 @@ type session struct {
 	target *maildir.Folder // where the last message was put; nil: none, or the selected one
 	tag    string          // of the command in hand
 	client string          // what ID said
-	buf    []byte          // for messages that are read whole
-	header []byte          // for headers that are read alone
-	entry  []byte          // what the cache has of the message in hand
+	on     enabled
+	saved  imap.NumSet // UIDs that SEARCH has saved: RFC 5182
+	buf    []byte      // for messages that are read whole
+	header []byte      // for headers that are read alone
+	entry  []byte      // what the cache has of the message in hand
 	count  counters
 	bad    int   // commands in a row that broke the grammar
 	idling bool  // within IDLE, where news may interrupt reading
@@ -112,9 +111,9 @@ func Serve(conn Conn, o Options) (did []string, err error) {
 	}
 	s.d = imap.NewDecoder(bufio.NewReaderSize(flushingReader{s}, 4<<10), imap.AfterLogin, goAhead)
 	if o.Tag == "" {
-		s.w.Status("*", goimap.StatusResponseTypePreAuth, "CAPABILITY "+capabilities, o.Hostname+" smail ready")
+		s.w.Status("*", goimap.StatusResponseTypePreAuth, s.capabilities(), o.Hostname+" smail ready")
 	} else {
-		s.w.Status(o.Tag, goimap.StatusResponseTypeOK, "CAPABILITY "+capabilities, "Logged in")
+		s.w.Status(o.Tag, goimap.StatusResponseTypeOK, s.capabilities(), "Logged in")
 	}
 	for err == nil {
 		err = s.command()
@@ -143,6 +142,9 @@ func Refuse(w io.Writer, tag string) {
 // command reads and carries out one command. Its error ends the session.
 func (s *session) command() error {
 	s.d.Begin()
+	if s.box != nil {
+		s.box.vanished = false
+	}
 	var name string
 	s.tag = ""
 	if !s.d.Tag(&s.tag) || !s.d.SP() || !s.d.Keyword(&name) {
@@ -245,16 +247,6 @@ func (s *session) ok(code, text string) error {
 	return nil
 }
 
-// finish tells what happened meanwhile, and ends a command. EXPUNGE is told
-// only where it may be: not after FETCH, STORE or SEARCH by number (RFC 3501
-// section 7.4.1).
-func (s *session) finish(expunge bool, code, text string) error {
-	if err := s.update(expunge); err != nil {
-		return err
-	}
-	return s.ok(code, text)
-}
-
 // A handler carries out one command, whose name has been read; uid says
 // whether it was behind UID.
 type handler func(s *session, uid bool) error
@@ -269,32 +261,38 @@ var commands map[string]command
 
 func init() { // handlers refer to the table
 	commands = map[string]command{
-		"CAPABILITY":  {run: (*session).capability},
-		"NOOP":        {run: (*session).noop},
-		"LOGOUT":      {run: (*session).logout},
-		"ID":          {run: (*session).id},
-		"ENABLE":      {run: (*session).enable},
-		"NAMESPACE":   {run: (*session).namespace},
-		"SELECT":      {run: (*session).selectBox},
-		"EXAMINE":     {run: (*session).examine},
-		"CREATE":      {run: (*session).create},
-		"DELETE":      {run: (*session).delete},
-		"RENAME":      {run: (*session).rename},
-		"SUBSCRIBE":   {run: (*session).subscribe},
-		"UNSUBSCRIBE": {run: (*session).unsubscribe},
-		"LIST":        {run: (*session).list},
-		"LSUB":        {run: (*session).lsub},
-		"STATUS":      {run: (*session).status},
-		"APPEND":      {run: (*session).append},
-		"IDLE":        {run: (*session).idle},
-		"CHECK":       {run: (*session).noop, selected: true},
-		"CLOSE":       {run: (*session).close, selected: true},
-		"UNSELECT":    {run: (*session).unselect, selected: true},
-		"EXPUNGE":     {run: (*session).expunge, selected: true, uid: true},
-		"SEARCH":      {run: (*session).search, selected: true, uid: true},
-		"FETCH":       {run: (*session).fetch, selected: true, uid: true},
-		"STORE":       {run: (*session).store, selected: true, uid: true},
-		"COPY":        {run: (*session).copy, selected: true, uid: true},
-		"MOVE":        {run: (*session).move, selected: true, uid: true},
+		"CAPABILITY":   {run: (*session).capability},
+		"NOOP":         {run: (*session).noop},
+		"LOGOUT":       {run: (*session).logout},
+		"ID":           {run: (*session).id},
+		"ENABLE":       {run: (*session).enable},
+		"NAMESPACE":    {run: (*session).namespace},
+		"SELECT":       {run: (*session).selectBox},
+		"EXAMINE":      {run: (*session).examine},
+		"CREATE":       {run: (*session).create},
+		"DELETE":       {run: (*session).delete},
+		"RENAME":       {run: (*session).rename},
+		"SUBSCRIBE":    {run: (*session).subscribe},
+		"UNSUBSCRIBE":  {run: (*session).unsubscribe},
+		"LIST":         {run: (*session).list},
+		"LSUB":         {run: (*session).lsub},
+		"STATUS":       {run: (*session).status},
+		"GETQUOTA":     {run: (*session).getQuota},
+		"GETQUOTAROOT": {run: (*session).getQuotaRoot},
+		"GETMETADATA":  {run: (*session).getMetadata},
+		"SETMETADATA":  {run: (*session).setMetadata},
+		"APPEND":       {run: (*session).append},
+		"IDLE":         {run: (*session).idle},
+		"CHECK":        {run: (*session).noop, selected: true},
+		"CLOSE":        {run: (*session).close, selected: true},
+		"UNSELECT":     {run: (*session).unselect, selected: true},
+		"EXPUNGE":      {run: (*session).expunge, selected: true, uid: true},
+		"SEARCH":       {run: (*session).search, selected: true, uid: true},
+		"FETCH":        {run: (*session).fetch, selected: true, uid: true},
+		"STORE":        {run: (*session).store, selected: true, uid: true},
+		"SORT":         {run: (*session).sort, selected: true, uid: true},
+		"THREAD":       {run: (*session).thread, selected: true, uid: true},
+		"COPY":         {run: (*session).copy, selected: true, uid: true},
+		"MOVE":         {run: (*session).move, selected: true, uid: true},
 	}
 }

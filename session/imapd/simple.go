@@ -7,15 +7,6 @@ import (
 	"smail/maildir"
 )
 
-// capability: RFC 3501 section 6.1.1.
-func (s *session) capability(bool) error {
-	if !s.d.CRLF() {
-		return s.d.Err()
-	}
-	s.w.Raw("* CAPABILITY ").Raw(capabilities).CRLF()
-	return s.ok("", "CAPABILITY done")
-}
-
 // noop: RFC 3501 section 6.1.2, and CHECK, section 6.4.1.
 func (s *session) noop(bool) error {
 	if !s.d.CRLF() {
@@ -43,24 +34,6 @@ func (s *session) id(bool) error {
 	s.client = fields["name"]
 	s.w.Raw(`* ID ("name" "smail")`).CRLF()
 	return s.ok("", "ID done")
-}
-
-// enable: RFC 5161 section 3.1. What is not known is passed over.
-func (s *session) enable(bool) error {
-	for {
-		var name string
-		if !s.d.SP() || !s.d.Atom(&name) {
-			return s.d.Err()
-		}
-		if s.d.AtEnd() {
-			break
-		}
-	}
-	if !s.d.CRLF() {
-		return s.d.Err()
-	}
-	s.w.Raw("* ENABLED").CRLF()
-	return s.ok("", "ENABLE done")
 }
 
 // namespace: RFC 2342 section 5. Only the user's own.

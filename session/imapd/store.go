@@ -1,6 +1,8 @@
 package imapd
 
 import (
+	"math"
+	"slices"
 	"strings"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -17,23 +19,23 @@ func (s *session) store(uid bool) error {
 	if err != nil {
 		return err
 	}
-	how, silent, fs, err := s.storeArgs()
+	change, err := s.storeArgs()
 	if err != nil {
 		return err
 	}
 	if err := s.writable(); err != nil {
 		return err
 	}
-	places, gone, err := s.box.pick(set, uid)
+	places, gone, err := s.pick(set, uid)
 	if err != nil {
 		return err
 	}
-	bits, err := s.storeBits(how, fs)
+	bits, err := s.storeBits(change.how, change.flags)
 	if err != nil {
 		return err
 	}
-	err = s.box.SetFlags(places, func(old maildir.Flags) maildir.Flags {
-		switch how {
+	refused, err := s.box.SetFlagsUnchanged(places, change.since, func(old maildir.Flags) maildir.Flags {
+		switch change.how {
 		case '+':
 			return old | bits
 		case '-':
@@ -45,16 +47,37 @@ func (s *session) store(uid bool) error {
 		return err
 	}
 	for _, i := range places {
-		if m := s.box.Message(i); m.Gone {
+		m := s.box.Message(i)
+		switch {
+		case m.Gone:
 			gone = true
-		} else if !silent {
+		case !change.silent || len(refused) > 0 && slices.Contains(refused, i):
 			s.tellFlags(i, m, uid)
+		case s.on.condstore: // RFC 7162 section 3.1.3
+			s.tellModSeq(i, m, uid)
 		}
 	}
 	if gone && !uid {
 		return s.finishGone()
 	}
-	return s.finish(uid, "", "STORE done")
+	return s.finish(uid, s.modified(refused, uid), "STORE done")
+}
+
+// modified is the response code for messages that had changed: RFC 7162 section
+// 3.1.3.
+func (s *session) modified(places []int, uid bool) string {
+	if len(places) == 0 {
+		return ""
+	}
+	var set imap.NumSet
+	for _, i := range places {
+		if uid {
+			set.Add(s.box.Message(i).UID)
+		} else {
+			set.Add(uint32(i + 1))
+		}
+	}
+	return "MODIFIED " + set.String()
 }
 
 // storeBits returns the store's flags, with keywords made that are to be set.
@@ -70,42 +93,67 @@ func (s *session) storeBits(how byte, fs []goimap.Flag) (maildir.Flags, error) {
 	return bitsOf(fs) | keywords, err
 }
 
-// storeArgs takes [+-]FLAGS[.SILENT] and the flags, in a list or bare.
-func (s *session) storeArgs() (how byte, silent bool, fs []goimap.Flag, err error) {
+// A flagChange is what STORE asks for.
+type flagChange struct {
+	since  uint64 // only of messages that have not changed since this modseq
+	how    byte   // '+', '-', or 0: these and no others
+	silent bool
+	flags  []goimap.Flag
+}
+
+// storeArgs takes (UNCHANGEDSINCE n) (RFC 7162 section 3.1.3), which is
+// optional, [+-]FLAGS[.SILENT] and the flags, in a list or bare.
+func (s *session) storeArgs() (c flagChange, err error) {
+	c.since = math.MaxUint64
 	if !s.d.SP() {
-		return 0, false, nil, s.d.Err()
+		return c, s.d.Err()
+	}
+	if s.d.Next('(') && (!s.d.List(func() bool { return s.unchangedSince(&c) }) || !s.d.SP()) {
+		return c, s.d.Err()
 	}
 	switch {
 	case s.d.Try('+'):
-		how = '+'
+		c.how = '+'
 	case s.d.Try('-'):
-		how = '-'
+		c.how = '-'
 	}
 	var item string
 	if !s.d.Keyword(&item) || !s.d.SP() {
-		return 0, false, nil, s.d.Err()
+		return c, s.d.Err()
 	}
-	if item, silent = strings.CutSuffix(item, ".SILENT"); item != "FLAGS" {
-		return 0, false, nil, imap.Bad("Unknown STORE item")
+	if item, c.silent = strings.CutSuffix(item, ".SILENT"); item != "FLAGS" {
+		return c, imap.Bad("Unknown STORE item")
 	}
 	if s.d.Next('(') {
-		if !s.d.Flags(&fs) {
-			return 0, false, nil, s.d.Err()
+		if !s.d.Flags(&c.flags) {
+			return c, s.d.Err()
 		}
 	} else {
 		for {
 			var f goimap.Flag
 			if !s.d.Flag(&f) {
-				return 0, false, nil, s.d.Err()
+				return c, s.d.Err()
 			}
-			fs = append(fs, f)
+			c.flags = append(c.flags, f)
 			if !s.d.Try(' ') {
 				break
 			}
 		}
 	}
 	if !s.d.CRLF() {
-		return 0, false, nil, s.d.Err()
+		return c, s.d.Err()
 	}
-	return how, silent, fs, nil
+	return c, nil
+}
+
+func (s *session) unchangedSince(c *flagChange) bool {
+	var name string
+	if !s.d.Keyword(&name) {
+		return false
+	}
+	if name != "UNCHANGEDSINCE" {
+		return s.d.Fail(imap.Bad("Unknown STORE modifier"))
+	}
+	s.on.condstore = true
+	return s.d.SP() && s.d.Number64(&c.since)
 }

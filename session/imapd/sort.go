@@ -1,0 +1,139 @@
+package imapd
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"smail/imap"
+	"smail/maildir"
+	"smail/message"
+)
+
+// A sortable is what SORT and THREAD compare of a message; of texts only those
+// that were asked for are there.
+type sortable struct {
+	place         int
+	arrival, sent time.Time
+	size          int64
+	texts         map[string]string
+}
+
+// sortField is the header field of each criterion that compares texts.
+var sortField = map[string]string{"CC": "Cc", "FROM": "From", "TO": "To", "SUBJECT": "Subject", "DISPLAYFROM": "From", "DISPLAYTO": "To"}
+
+// sort puts places into order: RFC 5256 section 3. Messages that are equal stay
+// as they are in the mailbox.
+func (q *query) sort(places []int, keys []imap.SortKey) ([]int, error) {
+	all := make([]sortable, 0, len(places))
+	for _, place := range places {
+		m, err := q.sortable(place, keys)
+		if errors.Is(err, maildir.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	slices.SortStableFunc(all, func(a, b sortable) int { return compareBy(keys, &a, &b) })
+	sorted := make([]int, len(all))
+	for i := range all {
+		sorted[i] = all[i].place
+	}
+	return sorted, nil
+}
+
+func compareBy(keys []imap.SortKey, a, b *sortable) int {
+	for _, key := range keys {
+		c := 0
+		switch key.Name {
+		case "ARRIVAL":
+			c = a.arrival.Compare(b.arrival)
+		case "DATE":
+			c = a.sent.Compare(b.sent)
+		case "SIZE":
+			c = cmp.Compare(a.size, b.size)
+		default:
+			c = cmp.Compare(a.texts[key.Name], b.texts[key.Name])
+		}
+		if key.Reverse {
+			c = -c
+		}
+		if c != 0 {
+			return c
+		}
+	}
+	return a.place - b.place
+}
+
+// sortable reads what the keys compare.
+func (q *query) sortable(place int, keys []imap.SortKey) (m sortable, err error) {
+	m.place = place
+	r := &reading{s: q.s, box: q.box, place: place, m: q.box.Message(place)}
+	defer r.close()
+	for _, key := range keys {
+		switch key.Name {
+		case "ARRIVAL":
+			m.arrival, err = q.box.Date(place)
+		case "DATE":
+			m.sent, err = r.sentDate()
+		case "SIZE":
+			if r.m.CRLF < 0 {
+				err = r.measure()
+			}
+			m.size = r.m.CRLF
+		default:
+			if m.texts == nil {
+				m.texts = map[string]string{}
+			}
+			m.texts[key.Name], err = r.sortText(key.Name)
+		}
+		if err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}
+
+// sentDate is that of the Date field, else INTERNALDATE: RFC 5256 section 2.2.
+func (r *reading) sentDate() (time.Time, error) {
+	header, err := r.headerWith("Date")
+	if err != nil {
+		return time.Time{}, err
+	}
+	if date, ok := header.Date(); ok {
+		return date.UTC(), nil
+	}
+	return r.box.Date(r.place)
+}
+
+// sortText is what a criterion compares, folded: RFC 5256 section 3, RFC 5957
+// section 3.
+func (r *reading) sortText(name string) (string, error) {
+	field := sortField[name]
+	header, err := r.headerWith(field)
+	if err != nil {
+		return "", err
+	}
+	value := header.Get(field)
+	if name == "SUBJECT" {
+		base, _ := message.BaseSubject(value)
+		return message.Fold(base), nil
+	}
+	list := message.ParseAddresses(value)
+	if len(list) == 0 {
+		return "", nil
+	}
+	first := list[0]
+	text := first.Mailbox
+	if name == "DISPLAYFROM" || name == "DISPLAYTO" {
+		if len(first.Name) > 0 {
+			text = first.Name
+		} else if len(first.Host) > 0 {
+			text = slices.Concat(first.Mailbox, []byte("@"), first.Host)
+		}
+	}
+	return message.Fold(message.UTF8(text)), nil
+}

@@ -1,0 +1,118 @@
+package imapd
+
+import (
+	"errors"
+
+	"smail/imap"
+	"smail/maildir"
+	"smail/message"
+)
+
+// thread: RFC 5256 section 3 and UID THREAD, section 4.
+func (s *session) thread(uid bool) error {
+	var cmd imap.Search
+	var algorithm string
+	if !s.d.SP() || !s.d.Thread(&algorithm, &cmd) || !s.d.CRLF() {
+		return s.d.Err()
+	}
+	build := message.ThreadReferences
+	switch algorithm {
+	case "REFERENCES":
+	case "ORDEREDSUBJECT":
+		build = message.ThreadOrderedSubject
+	default:
+		return imap.Bad("Unknown threading algorithm")
+	}
+	if !uid && s.on.uidonly {
+		return errUIDRequired
+	}
+	q, err := s.newQuery(s.box, &cmd.Key)
+	if err != nil {
+		return err
+	}
+	places, err := q.run()
+	if err != nil {
+		return err
+	}
+	all := make([]message.Threadable, 0, len(places))
+	for _, place := range places {
+		m, err := q.threadable(place)
+		if errors.Is(err, maildir.ErrGone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		all = append(all, m)
+	}
+	r := &result{box: s.box, uid: uid}
+	s.w.Raw("* THREAD")
+	if threads := build(all); len(threads) > 0 {
+		s.w.Raw(" ")
+		s.tellThreads(r, threads)
+	}
+	s.w.CRLF()
+	return s.finish(uid, "", "THREAD done")
+}
+
+// threadable reads what threads are made of.
+func (q *query) threadable(place int) (m message.Threadable, err error) {
+	r := &reading{s: q.s, box: q.box, place: place, m: q.box.Message(place)}
+	defer r.close()
+	header, err := r.headerWith("Message-ID", "References", "In-Reply-To", "Subject", "Date")
+	if err != nil {
+		return m, err
+	}
+	m.Number = place
+	m.Subject, m.Reply = message.BaseSubject(header.Get("Subject"))
+	m.Subject = message.Fold(m.Subject)
+	if ids := message.MessageIDs(header.Get("Message-ID")); len(ids) > 0 {
+		m.ID = ids[0]
+	}
+	if m.References = message.MessageIDs(header.Get("References")); len(m.References) == 0 {
+		if ids := message.MessageIDs(header.Get("In-Reply-To")); len(ids) > 0 {
+			m.References = ids[:1]
+		}
+	}
+	m.Sent, err = r.sentDate()
+	return m, err
+}
+
+// tellThreads writes threads as RFC 5256 section 5 has them: one after another,
+// each in parentheses; a message stands before its answers, which have
+// parentheses of their own where they are several.
+func (s *session) tellThreads(r *result, threads []*message.Thread) {
+	type open struct {
+		siblings []*message.Thread
+		grouped  bool // each in parentheses
+	}
+	stack := []open{{threads, true}}
+	fresh := true // nothing was written since the last parenthesis
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if len(top.siblings) == 0 {
+			stack = stack[:len(stack)-1]
+			if len(stack) > 0 && stack[len(stack)-1].grouped {
+				s.w.Raw(")")
+			}
+			continue
+		}
+		t := top.siblings[0]
+		top.siblings = top.siblings[1:]
+		if top.grouped {
+			s.w.Raw("(")
+			fresh = true
+		}
+		if t.Number >= 0 {
+			if !fresh {
+				s.w.Raw(" ")
+			}
+			s.w.Num(r.number(t.Number))
+			fresh = false
+		}
+		if len(t.Answers) > 1 && !fresh {
+			s.w.Raw(" ")
+		}
+		stack = append(stack, open{t.Answers, len(t.Answers) > 1})
+	}
+}

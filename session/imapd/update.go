@@ -1,0 +1,169 @@
+package imapd
+
+import (
+	"fmt"
+	"slices"
+
+	goimap "github.com/emersion/go-imap/v2"
+
+	"smail/imap"
+	"smail/maildir"
+)
+
+// update brings the mailbox up to date and tells the client: RFC 3501 section
+// 5.2 and 7.
+func (s *session) update(expunge bool) error {
+	b := s.box
+	if b == nil {
+		return nil
+	}
+	b.Flush()
+	if err := b.Sync(); err != nil {
+		return err
+	}
+	s.tellKeywords()
+	changed := b.Changed()
+	for _, place := range changed {
+		if m := b.Message(place); !m.Gone && place < b.exists {
+			s.tellFlags(place, m, s.on.qresync || s.on.rev2)
+		}
+	}
+	if expunge {
+		s.tellExpunged()
+	}
+	if b.Len() != b.exists {
+		b.exists = b.Len()
+		s.w.Raw("* ").Num(uint32(b.exists)).Raw(" EXISTS").CRLF()
+		b.recent = -1
+	}
+	if recent := b.Recent(); recent != b.recent {
+		b.recent = recent
+		if !s.on.rev2 {
+			s.w.Raw("* ").Num(uint32(recent)).Raw(" RECENT").CRLF()
+		}
+	}
+	return nil
+}
+
+// tellExpunged tells of messages that are gone: RFC 3501 section 7.4.1, or RFC
+// 7162 section 3.2.10.
+func (s *session) tellExpunged() {
+	b := s.box
+	numbers, uids := b.Forget()
+	var vanished imap.NumSet
+	for i, n := range numbers {
+		if int(n) > b.exists {
+			continue // it came and went before the client heard of it
+		}
+		b.exists--
+		if s.on.qresync || s.on.uidonly {
+			vanished.Add(uids[i])
+		} else {
+			s.w.Raw("* ").Num(n).Raw(" EXPUNGE").CRLF()
+		}
+	}
+	if len(vanished) > 0 {
+		s.w.Raw("* VANISHED ").Raw(vanished.String()).CRLF()
+		b.vanished = true
+	}
+}
+
+// fetchHead begins a FETCH response; with UIDONLY it is a UIDFETCH: RFC 9586
+// section 3.3.
+func (s *session) fetchHead(place int, m maildir.Message) {
+	if s.on.uidonly {
+		s.w.Raw("* ").Num(m.UID).Raw(" UIDFETCH (")
+	} else {
+		s.w.Raw("* ").Num(uint32(place + 1)).Raw(" FETCH (")
+	}
+}
+
+// tellFlags sends a FETCH response with the flags of a message, its modseq
+// where the client keeps such (RFC 7162 section 3.1.4), and its UID if that is
+// asked for.
+func (s *session) tellFlags(place int, m maildir.Message, uid bool) {
+	s.fetchHead(place, m)
+	if uid && !s.on.uidonly {
+		s.w.Raw("UID ").Num(m.UID).Raw(" ")
+	}
+	s.w.Raw("FLAGS ")
+	s.flags(m)
+	if s.on.condstore {
+		s.w.Raw(" MODSEQ (").Num64(int64(m.ModSeq)).Raw(")")
+	}
+	s.w.Raw(")").CRLF()
+}
+
+// tellModSeq sends a FETCH response with just a message's new modseq.
+func (s *session) tellModSeq(place int, m maildir.Message, uid bool) {
+	s.fetchHead(place, m)
+	if uid && !s.on.uidonly {
+		s.w.Raw("UID ").Num(m.UID).Raw(" ")
+	}
+	s.w.Raw("MODSEQ (").Num64(int64(m.ModSeq)).Raw("))").CRLF()
+}
+
+// flags sends a message's flags, without \Recent to those who know none: RFC
+// 9051 appendix E.
+func (s *session) flags(m maildir.Message) {
+	s.w.Flags(s.box.flagsOf(m, !s.on.rev2))
+}
+
+// tellKeywords sends FLAGS and PERMANENTFLAGS where the client has not been
+// told of all keywords: RFC 3501 section 7.2.6.
+func (s *session) tellKeywords() {
+	b := s.box
+	names := b.Keywords()
+	if len(names) == b.keywords {
+		return
+	}
+	b.keywords = len(names)
+	s.tellFlagList()
+}
+
+// seeded are the keywords that clients look for before they use them.
+var seeded = []string{"$Forwarded", "$Junk", "$MDNSent", "$NotJunk", "$Phishing"}
+
+func (s *session) tellFlagList() {
+	flags := slices.Clone(systemFlags)
+	names := s.box.Keywords()
+	for _, name := range names {
+		flags = append(flags, goimap.Flag(name))
+	}
+	room := len(names) < maildir.MaxKeywords
+	for _, name := range seeded {
+		if room && !slices.ContainsFunc(names, func(known string) bool { return equalFold(known, name) }) {
+			flags = append(flags, goimap.Flag(name))
+		}
+	}
+	s.w.Raw("* FLAGS ").Flags(flags).CRLF()
+	switch {
+	case s.box.readOnly:
+		flags = nil
+	case room:
+		flags = append(flags, goimap.FlagWildcard)
+	}
+	s.w.Raw("* OK [PERMANENTFLAGS ").Flags(flags).Raw("] Flags that last").CRLF()
+}
+
+// finish tells what happened meanwhile, and ends a command. EXPUNGE is told
+// only where it may be: not after FETCH, STORE or SEARCH by number (RFC 3501
+// section 7.4.1).
+func (s *session) finish(expunge bool, code, text string) error {
+	if err := s.update(expunge); err != nil {
+		return err
+	}
+	if s.box != nil && s.box.vanished && s.on.qresync && code == "" { // RFC 7162 section 3.2.7
+		code = fmt.Sprintf("HIGHESTMODSEQ %d", s.box.HighestModSeq())
+	}
+	return s.ok(code, text)
+}
+
+// finishGone ends a command by number of which another session has removed
+// messages: RFC 2180 section 4.1.
+func (s *session) finishGone() error {
+	if err := s.update(false); err != nil {
+		return err
+	}
+	return imap.No("EXPUNGEISSUED", "Some of these messages are gone")
+}
