@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"bufio"
 	"strings"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -248,6 +249,15 @@ func (d *Decoder) headerFields(fields *[]string) bool {
 		*fields = append(*fields, name)
 		return true
 	})
+}
+
+// ParseSection reads what stands between the brackets of BODY[...].
+func ParseSection(text string, s *Section) error {
+	d := NewDecoder(bufio.NewReader(strings.NewReader(text+"]")), BeforeLogin, func() error { return errMailbox })
+	if !d.sectionSpec(&s.FetchItemBodySection) || !d.Expect(']') {
+		return d.Err()
+	}
+	return nil
 }
 
 // sectionLabel writes a section as it stands in the reply: BODY[1.TEXT]<0>.

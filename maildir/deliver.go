@@ -124,53 +124,99 @@ func (d *Delivery) Abort() {
 	unix.Unlinkat(d.folder.tmp, d.tmpName, 0)
 }
 
-// Commit puts the message into the folder and returns its UID. The order makes
-// a crash at any point lose nothing that was acknowledged and use no UID
-// twice: data, UID, name, each on the disk before the next.
+// Commit puts the message into the folder and returns its UID.
 func (d *Delivery) Commit(flags Flags, date time.Time) (uid uint32, err error) {
-	defer d.Abort()
-	f := d.folder
-	if err := d.settle(date); err != nil {
+	return d.folder.Commit([]Committed{{d, flags, date}})
+}
+
+// A Committed is a message that goes into a folder, with what it has there. A
+// Date of zero is now.
+type Committed struct {
+	*Delivery
+	Flags Flags
+	Date  time.Time
+}
+
+// Commit puts messages into the folder, all or none, and returns the UID of the
+// first; each has the next. The order makes a crash at any point lose nothing
+// that was acknowledged and use no UID twice: data, UID, name, each on the disk
+// before the next.
+func (f *Folder) Commit(all []Committed) (first uint32, err error) {
+	total := int64(0)
+	keys := make([][]byte, len(all))
+	for i, c := range all {
+		defer c.Abort()
+		if err := c.settle(c.Date); err != nil {
+			return 0, err
+		}
+		total += c.size
+		keys[i] = []byte(c.key)
+	}
+	if err := f.store.makeRoom(total, int64(len(all))); err != nil {
 		return 0, err
 	}
-	if err := f.store.makeRoom(d.size, 1); err != nil {
-		return 0, err
-	}
-	together := d.size <= smallDelivery
+	together := total <= smallDelivery
 	if !together {
-		if err := d.sync(); err != nil {
+		if err := syncAll(all); err != nil {
 			return 0, err
 		}
 	}
-	err = f.withLock(func() error {
-		if together { // the disk takes both in one go
-			unix.SyncFileRange(int(d.file.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	err = f.withLock(func() (err error) {
+		if together { // the disk takes them and the UIDs in one go
+			for _, c := range all {
+				unix.SyncFileRange(int(c.file.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+			}
 		}
-		var err error
-		if uid, err = f.addUIDs([][]byte{[]byte(d.key)}, nil); err == nil && together {
-			err = d.sync()
+		if first, err = f.addUIDs(keys, nil); err == nil && together {
+			err = syncAll(all)
 		}
 		if err != nil {
 			return err
 		}
-		return f.changing(func() error {
-			name := joinName(d.key, flags, "")
-			if err := d.show(f.cur, name); err != nil {
-				return err
-			}
-			r := record{uid: uid, flags: flags, size: d.size, crlf: d.crlf, date: -1}
-			if !date.IsZero() {
-				r.date = date.Unix()
-			}
-			f.insert(&r, []byte(d.key), name[len(d.key)+1:])
-			return nil
-		})
+		return f.changing(func() error { return f.showAll(all, first) })
 	})
 	if err == nil {
-		f.store.charge(d.size, 1)
+		f.store.charge(total, int64(len(all)))
 	}
 	f.see()
-	return uid, err
+	return first, err
+}
+
+func syncAll(all []Committed) error {
+	for _, c := range all {
+		if err := c.sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// showAll gives messages their names, all or none.
+func (f *Folder) showAll(all []Committed, first uint32) error {
+	shown := 0
+	err := func() error {
+		for _, c := range all {
+			if err := c.show(f.cur, joinName(c.key, c.Flags, "")); err != nil {
+				return err
+			}
+			shown++
+		}
+		return f.syncDir(f.cur)
+	}()
+	if err != nil {
+		for _, c := range all[:shown] {
+			unix.Unlinkat(f.cur, joinName(c.key, c.Flags, ""), 0)
+		}
+		return err
+	}
+	for i, c := range all {
+		r := record{uid: first + uint32(i), flags: c.Flags, size: c.size, crlf: c.crlf, date: -1}
+		if !c.Date.IsZero() {
+			r.date = c.Date.Unix()
+		}
+		f.insert(&r, []byte(c.key), joinName(c.key, c.Flags, "")[len(c.key)+1:])
+	}
+	return nil
 }
 
 // CommitNew puts the message into new/, as an MTA does: it gets its UID when
@@ -183,7 +229,10 @@ func (d *Delivery) CommitNew() error {
 	if err := d.sync(); err != nil {
 		return err
 	}
-	return d.show(d.folder.new, d.key)
+	if err := d.show(d.folder.new, d.key); err != nil {
+		return err
+	}
+	return d.folder.syncDir(d.folder.new)
 }
 
 // smallDelivery is made to last while the folder is locked: that of a larger
@@ -225,5 +274,5 @@ func (d *Delivery) show(dir int, name string) error {
 	}
 	d.done = true
 	d.file.Close()
-	return d.folder.syncDir(dir)
+	return nil
 }

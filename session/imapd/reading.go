@@ -225,42 +225,72 @@ func (r *reading) headerWith(names ...string) (message.Header, error) {
 	return r.header, err
 }
 
-// section sends the bytes of BODY[section]: RFC 3501 section 6.4.5.
+// section sends the bytes of a section: RFC 3501 section 6.4.5.
 func (r *reading) section(b *imap.Section) error {
 	if b.Kind != imap.BodySection {
 		return r.binary(b)
 	}
-	if len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierNone {
-		return r.sendWhole(b.Partial)
+	c, ok := r.content(b)
+	if !ok {
+		r.s.w.Raw("NIL")
+		return nil
 	}
-	if len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierHeader {
+	skip, n := window(b.Partial, c.size)
+	r.s.w.LiteralHeader(n)
+	return c.copy(r.s.w, skip, n)
+}
+
+// A content is what a section has: bytes in memory, or a stretch of a file.
+type content struct {
+	size int64 // with CRLF line ends
+	data []byte
+	file io.Reader
+}
+
+// copy writes n bytes behind skip.
+func (c *content) copy(w io.Writer, skip, n int64) error {
+	if c.file != nil {
+		return copyExactly(w, c.file, skip, n)
+	}
+	_, err := w.Write(c.data[skip : skip+n])
+	return err
+}
+
+// content finds a section of a message that prepareSection has read; false if
+// there is none.
+func (r *reading) content(b *imap.Section) (c content, ok bool) {
+	inMemory := func(data []byte) (content, bool) { return content{size: int64(len(data)), data: data}, true }
+	switch {
+	case len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierNone:
+		if r.whole != nil { // size and bytes in one pass
+			return inMemory(message.AppendCRLF(nil, r.whole))
+		}
+		return content{size: r.m.CRLF, file: r.reader()}, true
+	case len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierHeader:
 		h := r.header
 		if h == nil {
 			h = r.known.parts[kindHeader]
 		}
-		return r.send(b.Partial, headerBytes(h, b))
+		return inMemory(headerBytes(h, b))
 	}
 	p := r.part.Find(b.Part)
 	if p == nil {
-		r.s.w.Raw("NIL")
-		return nil
+		return c, false
 	}
-	whole := len(b.Part) == 0
 	switch b.Specifier {
 	case goimap.PartSpecifierMIME:
-		return r.send(b.Partial, p.Header.CRLF())
+		return inMemory(p.Header.CRLF())
 	case goimap.PartSpecifierHeader, goimap.PartSpecifierText:
-		if !whole {
+		if len(b.Part) > 0 {
 			if p = p.Message; p == nil { // only a message has these
-				r.s.w.Raw("NIL")
-				return nil
+				return c, false
 			}
 		}
 		if b.Specifier == goimap.PartSpecifierHeader {
-			return r.send(b.Partial, headerBytes(p.Header, b))
+			return inMemory(headerBytes(p.Header, b))
 		}
 	}
-	return r.sendRange(b.Partial, p.Body())
+	return content{size: p.Body().Size(), file: p.Body().Reader(r.readerAt())}, true
 }
 
 func headerBytes(h message.Header, b *imap.Section) []byte {
@@ -280,28 +310,6 @@ func window(p *goimap.SectionPartial, size int64) (skip, length int64) {
 	}
 	skip = min(p.Offset, size)
 	return skip, min(p.Size, size-skip)
-}
-
-func (r *reading) send(p *goimap.SectionPartial, data []byte) error {
-	skip, n := window(p, int64(len(data)))
-	r.s.w.LiteralHeader(n)
-	r.s.w.Write(data[skip : skip+n])
-	return nil
-}
-
-func (r *reading) sendWhole(p *goimap.SectionPartial) error {
-	if r.whole != nil { // size and bytes in one pass
-		return r.send(p, message.AppendCRLF(nil, r.whole))
-	}
-	skip, n := window(p, r.m.CRLF)
-	r.s.w.LiteralHeader(n)
-	return copyExactly(r.s.w, r.reader(), skip, n)
-}
-
-func (r *reading) sendRange(p *goimap.SectionPartial, stretch message.Range) error {
-	skip, n := window(p, stretch.Size())
-	r.s.w.LiteralHeader(n)
-	return copyExactly(r.s.w, stretch.Reader(r.readerAt()), skip, n)
 }
 
 // copyExactly copies n bytes behind skip with CRLF, or fails: a file that has

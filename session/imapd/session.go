@@ -292,6 +292,7 @@ func init() { // handlers refer to the table
 		"STORE":        {run: (*session).store, selected: true, uid: true},
 		"SORT":         {run: (*session).sort, selected: true, uid: true},
 		"THREAD":       {run: (*session).thread, selected: true, uid: true},
+		"REPLACE":      {run: (*session).replace, selected: true, uid: true},
 		"COPY":         {run: (*session).copy, selected: true, uid: true},
 		"MOVE":         {run: (*session).move, selected: true, uid: true},
 	}
