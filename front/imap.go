@@ -32,7 +32,7 @@ func newIMAP(f *front) *imapDialogue {
 }
 
 func (c *imapDialogue) capabilities() string {
-	const always = "CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE UIDPLUS UNSELECT MOVE SPECIAL-USE CHILDREN"
+	const always = "CAPABILITY SASL-IR " + imap.Capabilities
 	if c.secure() {
 		return always + " AUTH=PLAIN"
 	}

@@ -5,6 +5,7 @@ package imap
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -66,6 +67,14 @@ func (d *Decoder) Begin() { d.err, d.length, d.literals, d.ended = nil, 0, 0, fa
 
 // Ended says whether the command was read to its end.
 func (d *Decoder) Ended() bool { return d.ended }
+
+// Buffered takes what has been read of the connection beyond the command.
+func (d *Decoder) Buffered() []byte {
+	b, _ := d.r.Peek(d.r.Buffered())
+	b = bytes.Clone(b)
+	d.r.Discard(len(b))
+	return b
+}
 
 // Bad makes the error of a command that breaks the grammar.
 func Bad(format string, args ...any) error {

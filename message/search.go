@@ -8,10 +8,16 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
-// Fold makes a text comparable without regard to case.
-func Fold(s string) string { return strings.ToLower(strings.ToValidUTF8(s, "\ufffd")) }
+// Fold makes a text comparable without regard to case, and to how its letters
+// are put together: i;unicode-casemap, RFC 5051.
+func Fold(s string) string {
+	folded, _ := appendFolded(make([]byte, 0, len(s)), []byte(s), true)
+	return string(folded)
+}
 
 // Contains says whether a field of that name (any, for "") contains a folded
 // text. An empty text is in every field.
@@ -130,7 +136,23 @@ func appendFolded(dst, src []byte, end bool) (folded, rest []byte) {
 			break
 		}
 		r, size := utf8.DecodeRune(src)
-		dst, src = utf8.AppendRune(dst, unicode.ToLower(r)), src[size:]
+		dst, src = appendFoldedRune(dst, r), src[size:]
 	}
 	return dst, src
+}
+
+// appendFoldedRune appends a letter beyond ASCII: its title case, taken apart.
+// What RFC 5051 leaves in capitals is small here, on both sides.
+func appendFoldedRune(dst []byte, r rune) []byte {
+	r = unicode.ToTitle(r)
+	var b [utf8.UTFMax]byte
+	parts := norm.NFKD.Properties(b[:utf8.EncodeRune(b[:], r)]).Decomposition()
+	if parts == nil {
+		return utf8.AppendRune(dst, unicode.ToLower(r))
+	}
+	for len(parts) > 0 {
+		r, size := utf8.DecodeRune(parts)
+		dst, parts = utf8.AppendRune(dst, unicode.ToLower(r)), parts[size:]
+	}
+	return dst
 }

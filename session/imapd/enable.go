@@ -18,7 +18,11 @@ type enabled struct {
 
 // capabilities are those after login.
 func (s *session) capabilities() string {
-	return fmt.Sprintf("CAPABILITY %s APPENDLIMIT=%d", imap.Capabilities, s.MaxMessageSize)
+	all := fmt.Sprintf("CAPABILITY %s APPENDLIMIT=%d", imap.Capabilities, s.MaxMessageSize)
+	if s.deflate == nil {
+		all += " COMPRESS=DEFLATE"
+	}
+	return all
 }
 
 // capability: RFC 3501 section 6.1.1.

@@ -24,7 +24,7 @@ func (s *session) idle(bool) error {
 	if err := s.update(true); err != nil {
 		return err
 	}
-	if err := s.w.Flush(); err != nil {
+	if err := s.flush(); err != nil {
 		return err
 	}
 	s.closeTarget()

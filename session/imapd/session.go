@@ -4,6 +4,7 @@ package imapd
 
 import (
 	"bufio"
+	"compress/flate"
 	"errors"
 	"fmt"
 	"io"
@@ -38,22 +39,24 @@ type Options struct {
 // A session is one client's.
 type session struct {
 	Options
-	conn   Conn
-	d      *imap.Decoder
-	w      *imap.Encoder
-	box    *mailbox        // nil: none is selected
-	target *maildir.Folder // where the last message was put; nil: none, or the selected one
-	tag    string          // of the command in hand
-	client string          // what ID said
-	on     enabled
-	saved  imap.NumSet // UIDs that SEARCH has saved: RFC 5182
-	buf    []byte      // for messages that are read whole
-	header []byte      // for headers that are read alone
-	entry  []byte      // what the cache has of the message in hand
-	count  counters
-	bad    int   // commands in a row that broke the grammar
-	idling bool  // within IDLE, where news may interrupt reading
-	lost   error // why the client cannot be heard or reached any more
+	conn    Conn
+	in      io.Reader     // the connection, or what it inflates to
+	deflate *flate.Writer // nil: no compression
+	d       *imap.Decoder
+	w       *imap.Encoder
+	box     *mailbox        // nil: none is selected
+	target  *maildir.Folder // where the last message was put; nil: none, or the selected one
+	tag     string          // of the command in hand
+	client  string          // what ID said
+	on      enabled
+	saved   imap.NumSet // UIDs that SEARCH has saved: RFC 5182
+	buf     []byte      // for messages that are read whole
+	header  []byte      // for headers that are read alone
+	entry   []byte      // what the cache has of the message in hand
+	count   counters
+	bad     int   // commands in a row that broke the grammar
+	idling  bool  // within IDLE, where news may interrupt reading
+	lost    error // why the client cannot be heard or reached any more
 }
 
 // counters are what the log line at the end tells.
@@ -84,16 +87,17 @@ var errLogout = errors.New("logout")
 type flushingReader struct{ s *session }
 
 func (r flushingReader) Read(p []byte) (int, error) {
-	if err := r.s.w.Flush(); err != nil {
+	if err := r.s.flush(); err != nil {
 		r.s.lost = err
 		return 0, err
 	}
 	for {
-		n, err := r.s.conn.Read(p)
+		n, err := r.s.in.Read(p)
 		if n == 0 && err != nil && err == r.s.Interrupted && !r.s.idling {
 			continue // too late for the IDLE that it was meant for
 		}
-		if err != nil && err != r.s.Interrupted && !errors.Is(err, os.ErrDeadlineExceeded) {
+		var ours *goimap.Error // of which the client can still hear
+		if err != nil && err != r.s.Interrupted && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.As(err, &ours) {
 			r.s.lost = err
 		}
 		return n, err
@@ -103,11 +107,12 @@ func (r flushingReader) Read(p []byte) (int, error) {
 // Serve speaks with a client until it leaves, and returns what was done. A nil
 // error means that the client logged out or hung up between commands.
 func Serve(conn Conn, o Options) (did []string, err error) {
-	s := &session{Options: o, conn: conn, w: imap.NewEncoder(conn)}
+	s := &session{Options: o, conn: conn, in: conn}
+	s.w = imap.NewEncoder(s)
 	o.Store.EncodeName = imap.EncodeMailbox
 	goAhead := func() error {
 		s.w.Raw("+ OK").CRLF()
-		return s.w.Flush()
+		return s.flush()
 	}
 	s.d = imap.NewDecoder(bufio.NewReaderSize(flushingReader{s}, 4<<10), imap.AfterLogin, goAhead)
 	if o.Tag == "" {
@@ -118,7 +123,7 @@ func Serve(conn Conn, o Options) (did []string, err error) {
 	for err == nil {
 		err = s.command()
 	}
-	s.w.Flush()
+	s.flush()
 	if s.box != nil {
 		s.box.Settle()
 	}
@@ -266,6 +271,7 @@ func init() { // handlers refer to the table
 		"LOGOUT":       {run: (*session).logout},
 		"ID":           {run: (*session).id},
 		"ENABLE":       {run: (*session).enable},
+		"COMPRESS":     {run: (*session).compress},
 		"NAMESPACE":    {run: (*session).namespace},
 		"SELECT":       {run: (*session).selectBox},
 		"EXAMINE":      {run: (*session).examine},
