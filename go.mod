@@ -17,10 +17,10 @@ require (
 	github.com/emersion/go-smtp v0.25.1
 	github.com/msteinert/pam/v2 v2.1.0
 	golang.org/x/sys v0.40.0
+	golang.org/x/text v0.36.0
 )
 
 require (
 	github.com/emersion/go-message v0.18.2 // indirect
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
-	golang.org/x/text v0.36.0
 )

@@ -54,12 +54,9 @@ func (s *session) copyArgs(uid bool) (places []int, dest *maildir.Folder, err er
 	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.CRLF() {
 		return nil, nil, s.d.Err()
 	}
-	places, gone, err := s.pick(set, uid)
+	places, _, err = s.pick(set, uid) // COPYUID tells which of them were there
 	if err != nil {
 		return nil, nil, err
-	}
-	if gone {
-		return nil, nil, imap.No("EXPUNGEISSUED", "Some of these messages are gone")
 	}
 	if dest, err = s.open(name); err != nil {
 		return nil, nil, err

@@ -160,10 +160,7 @@ func (s *session) finish(expunge bool, code, text string) error {
 }
 
 // finishGone ends a command by number of which another session has removed
-// messages: RFC 2180 section 4.1.
+// messages. It did what it could: RFC 5530 section 3, EXPUNGEISSUED.
 func (s *session) finishGone() error {
-	if err := s.update(false); err != nil {
-		return err
-	}
-	return imap.No("EXPUNGEISSUED", "Some of these messages are gone")
+	return s.finish(false, "EXPUNGEISSUED", "Done, but for messages that are gone")
 }
