@@ -40,7 +40,7 @@ test: build vet
 # Every system call of everything that changes mail, killed or failing: ten minutes.
 crashtest: build
 	@packaging/deps test
-	SMAIL_TEST_ALL=1 SMAIL_CRASHTEST=1 $(GO) test -count=1 -timeout 60m -v -run 'Anywhere|OnTheDisk' ./test
+	SMAIL_TEST_ALL=1 SMAIL_CRASHTEST=1 $(GO) test -count=1 -timeout 60m -v -run 'Anywhere|OnTheDisk|Converge' ./test
 
 # Boots Debian roots and installs the packages there; as root, some five minutes.
 systemtest:

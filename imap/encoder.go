@@ -98,10 +98,16 @@ func (e *Encoder) Bytes(b []byte) *Encoder {
 
 // Mailbox appends a mailbox name.
 func (e *Encoder) Mailbox(name string) *Encoder {
-	if e.UTF8 { // CheckMailbox has seen to what may not be quoted
-		return e.Quoted(name)
+	e.buf = AppendMailbox(e.buf, name, e.UTF8)
+	return e
+}
+
+// AppendMailbox appends a mailbox name, in UTF-8 or in modified UTF-7.
+func AppendMailbox(b []byte, name string, utf8 bool) []byte {
+	if utf8 { // CheckMailbox has seen to what may not be quoted
+		return appendQuoted(b, name)
 	}
-	return e.String(EncodeMailbox(name))
+	return AppendString(b, EncodeMailbox(name))
 }
 
 // Quoted appends a quoted string, which may hold UTF-8 but no CR, LF or NUL.

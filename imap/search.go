@@ -1,6 +1,7 @@
 package imap
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,33 @@ type SearchKey struct {
 	Date   time.Time
 	Set    NumSet // SET, UID
 	Keys   []SearchKey
+}
+
+// Clone returns a copy that shares nothing.
+func (k *SearchKey) Clone() SearchKey {
+	c := *k
+	c.Set = slices.Clone(k.Set)
+	c.Keys = make([]SearchKey, len(k.Keys))
+	for i := range k.Keys {
+		c.Keys[i] = k.Keys[i].Clone()
+	}
+	return c
+}
+
+// FixSaved puts UIDs for $, whatever is saved later.
+func (k *SearchKey) FixSaved(saved NumSet) {
+	if k.Set.IsSaved() && len(saved) > 0 {
+		k.Name, k.Set = "UID", slices.Clone(saved)
+	}
+	for i := range k.Keys {
+		k.Keys[i].FixSaved(saved)
+	}
+}
+
+// HasNumbers says whether the key has message numbers in it, which mean
+// something only in the selected mailbox.
+func (k *SearchKey) HasNumbers() bool {
+	return k.Name == "SET" || k.Set.IsSaved() || slices.ContainsFunc(k.Keys, func(sub SearchKey) bool { return sub.HasNumbers() })
 }
 
 // maxSearchDepth bounds NOT, OR and parentheses within each other.

@@ -114,3 +114,18 @@ func (d *Decoder) Source(src *Source) bool {
 	}
 	return name()
 }
+
+// MultiSearch takes ESEARCH's arguments: IN with sources, which is optional,
+// and SEARCH's. sources stays nil without IN.
+func (d *Decoder) MultiSearch(sources *[]Source, s *Search) bool {
+	if b, err := d.r.Peek(3); err == nil && strings.EqualFold(string(b), "IN ") {
+		var in string
+		if !d.Keyword(&in) || !d.SP() || !d.Sources(sources) || !d.SP() {
+			return false
+		}
+		if *sources == nil {
+			return d.expected("a kind of mailboxes")
+		}
+	}
+	return d.Search(s)
+}

@@ -16,7 +16,9 @@ func (s *session) copy(uid bool) error {
 	if err != nil {
 		return err
 	}
+	work := s.begin(0)
 	from, to, err := s.box.Copy(places, dest)
+	work.finish()
 	if err != nil {
 		return err
 	}
@@ -33,7 +35,9 @@ func (s *session) move(uid bool) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
+	work := s.begin(0)
 	from, to, err := s.box.Move(places, dest)
+	work.finish()
 	if len(to) > 0 {
 		// Before the EXPUNGE responses: RFC 6851 section 4.3.
 		s.w.Status("*", goimap.StatusResponseTypeOK, copyUID(dest, from, to), "Moved")

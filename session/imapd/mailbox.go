@@ -15,7 +15,8 @@ type mailbox struct {
 	readOnly bool
 	exists   int // messages that the client was told of
 	recent   int
-	keywords int  // how many the client was told of
+	keywords int // how many the client was told of
+	contexts []*context
 	vanished bool // VANISHED was sent since the command in hand began
 }
 

@@ -33,12 +33,17 @@ func (s *session) newQuery(box *mailbox, key *imap.SearchKey) (*query, error) {
 
 // run returns the places of the messages that match.
 func (q *query) run() (places []int, err error) {
+	work := q.s.begin(q.box.exists)
+	defer work.finish()
 	for i := range q.box.exists {
 		m := q.box.Message(i)
 		if m.Gone {
 			continue
 		}
 		hit, err := q.match(i, m)
+		if err == nil {
+			err = work.step()
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -27,6 +27,11 @@ func (s *session) sort(uid bool) error {
 
 // answerSearch carries out SEARCH or SORT.
 func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *imap.Search) error {
+	kept := &context{tag: s.tag, uid: uid, sort: keys}
+	if cmd.Return != nil && cmd.Return.Update {
+		kept.key = cmd.Key.Clone()
+		kept.key.FixSaved(s.saved)
+	}
 	q, err := s.newQuery(s.box, &cmd.Key)
 	if err != nil {
 		return err
@@ -57,6 +62,9 @@ func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *
 		s.tellESearch(r, &imap.ReturnOptions{All: true})
 	case !cmd.Return.OnlySave():
 		s.tellESearch(r, cmd.Return)
+	}
+	if cmd.Return != nil && cmd.Return.Update {
+		s.keep(kept, r.places)
 	}
 	return s.finish(uid, "", name+" done")
 }

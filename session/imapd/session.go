@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	goimap "github.com/emersion/go-imap/v2"
 
@@ -33,7 +34,8 @@ type Options struct {
 	Hostname       string
 	Prefix         string // of all folders but INBOX
 	MaxMessageSize int64
-	Interrupted    error // what Conn.Read returns after Interrupt
+	Interrupted    error         // what Conn.Read returns after Interrupt
+	Progress       time.Duration // how often a long command is heard of; 0: progressInterval
 }
 
 // A session is one client's.
@@ -296,6 +298,8 @@ func init() { // handlers refer to the table
 		"SEARCH":       {run: (*session).search, selected: true, uid: true},
 		"FETCH":        {run: (*session).fetch, selected: true, uid: true},
 		"STORE":        {run: (*session).store, selected: true, uid: true},
+		"ESEARCH":      {run: (*session).esearch},
+		"CANCELUPDATE": {run: (*session).cancelUpdate, selected: true},
 		"SORT":         {run: (*session).sort, selected: true, uid: true},
 		"THREAD":       {run: (*session).thread, selected: true, uid: true},
 		"REPLACE":      {run: (*session).replace, selected: true, uid: true},

@@ -27,10 +27,15 @@ var sortField = map[string]string{"CC": "Cc", "FROM": "From", "TO": "To", "SUBJE
 // as they are in the mailbox.
 func (q *query) sort(places []int, keys []imap.SortKey) ([]int, error) {
 	all := make([]sortable, 0, len(places))
+	work := q.s.begin(len(places))
+	defer work.finish()
 	for _, place := range places {
 		m, err := q.sortable(place, keys)
 		if errors.Is(err, maildir.ErrGone) {
 			continue
+		}
+		if err == nil {
+			err = work.step()
 		}
 		if err != nil {
 			return nil, err

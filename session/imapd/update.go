@@ -28,9 +28,16 @@ func (s *session) update(expunge bool) error {
 			s.tellFlags(place, m, s.on.qresync || s.on.rev2)
 		}
 	}
+	if err := s.tellRemoved(changed, expunge); err != nil {
+		return err
+	}
+	if expunge && len(b.contexts) > 0 {
+		changed = b.withoutGone(changed)
+	}
 	if expunge {
 		s.tellExpunged()
 	}
+	first := b.exists
 	if b.Len() != b.exists {
 		b.exists = b.Len()
 		s.w.Raw("* ").Num(uint32(b.exists)).Raw(" EXISTS").CRLF()
@@ -42,7 +49,25 @@ func (s *session) update(expunge bool) error {
 			s.w.Raw("* ").Num(uint32(recent)).Raw(" RECENT").CRLF()
 		}
 	}
-	return nil
+	return s.tellAdded(changed, first)
+}
+
+// withoutGone returns what places are called when those that are gone have none
+// any more.
+func (b *mailbox) withoutGone(places []int) (left []int) {
+	gone := 0
+	next := 0
+	for _, place := range places {
+		for ; next < place; next++ {
+			if b.Message(next).Gone {
+				gone++
+			}
+		}
+		if !b.Message(place).Gone {
+			left = append(left, place-gone)
+		}
+	}
+	return left
 }
 
 // tellExpunged tells of messages that are gone: RFC 3501 section 7.4.1, or RFC

@@ -1,0 +1,121 @@
+package imapd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"smail/imap"
+	"smail/maildir"
+)
+
+// esearch: RFC 7377 section 2.1, a search in several mailboxes.
+func (s *session) esearch(bool) error {
+	var sources []imap.Source
+	var cmd imap.Search
+	if !s.d.SP() || !s.d.MultiSearch(&sources, &cmd) || !s.d.CRLF() {
+		return s.d.Err()
+	}
+	o := cmd.Return
+	if o == nil {
+		o = &imap.ReturnOptions{All: true}
+	}
+	if o.Save || o.Update || o.Context { // section 2.2.2: there is no one mailbox for them
+		return imap.Bad("ESEARCH can neither save nor update")
+	}
+	if sources == nil {
+		sources = []imap.Source{{Kind: "SELECTED"}}
+	}
+	folders, err := s.sourceFolders(sources)
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		err := s.searchIn(folder, &cmd.Key, o)
+		if err != nil && !errors.Is(err, maildir.ErrNoFolder) {
+			return err
+		}
+	}
+	return s.finish(true, "", "ESEARCH done")
+}
+
+// searchIn searches one folder and tells of what is found.
+func (s *session) searchIn(folder string, key *imap.SearchKey, o *imap.ReturnOptions) error {
+	name, ok := s.mailboxName(folder)
+	if !ok {
+		return nil
+	}
+	box, done, err := s.boxOf(name)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if key.HasNumbers() && box != s.box {
+		return imap.Bad("Message numbers are those of the selected mailbox")
+	}
+	mine := key.Clone()
+	q, err := s.newQuery(box, &mine)
+	if err != nil {
+		return err
+	}
+	places, err := q.run()
+	if err != nil || len(places) == 0 {
+		return err
+	}
+	written := string(imap.AppendMailbox(nil, name, s.w.UTF8))
+	s.tellESearch(&result{box: box, uid: true, places: places, modseq: q.modseq,
+		source: fmt.Sprintf(" MAILBOX %s UIDVALIDITY %d", written, box.UIDValidity)}, o)
+	return nil
+}
+
+// sourceFolders returns the folders that sources stand for: RFC 7377 section
+// 2.2, RFC 5465 section 6.
+func (s *session) sourceFolders(sources []imap.Source) (folders []string, err error) {
+	all, err := s.listing()
+	if err != nil {
+		return nil, err
+	}
+	existing := slices.DeleteFunc(slices.Clone(all.folders), func(f string) bool { return all.offered[f] })
+	for _, src := range sources {
+		switch src.Kind {
+		case "SELECTED", "SELECTED-DELAYED":
+			if s.box == nil {
+				return nil, imap.Bad("No mailbox is selected")
+			}
+			folders = append(folders, s.box.Name)
+		case "INBOXES":
+			folders = append(folders, maildir.Inbox)
+		case "PERSONAL":
+			folders = append(folders, existing...)
+		case "SUBSCRIBED":
+			subscribed, err := s.Store.Subscriptions()
+			if err != nil {
+				return nil, err
+			}
+			folders = append(folders, subscribed...)
+		default:
+			for _, name := range src.Names {
+				folders = append(folders, s.below(name, src.Kind, existing)...)
+			}
+		}
+	}
+	slices.Sort(folders)
+	return slices.Compact(folders), nil
+}
+
+// below returns a mailbox's folder and, for SUBTREE, those below it, for
+// SUBTREE-ONE just one level.
+func (s *session) below(name, kind string, existing []string) (folders []string) {
+	folder, err := s.folderName(name)
+	if err != nil {
+		return nil
+	}
+	for _, f := range existing {
+		rest, ok := strings.CutPrefix(f, folder+separator)
+		if f == folder || ok && (kind == "SUBTREE" || kind == "SUBTREE-ONE" && !strings.Contains(rest, separator)) {
+			folders = append(folders, f)
+		}
+	}
+	return folders
+}
