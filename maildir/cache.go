@@ -137,8 +137,11 @@ func (f *Folder) write(facts []fact) {
 	entries := f.appendEntries(facts)
 	slices.SortStableFunc(facts, func(a, b fact) int { return int(int64(a.uid) - int64(b.uid)) })
 	n := -1
+	var run []byte // records behind each other, up to n
 	for _, t := range facts {
 		if n++; n >= int(f.ix.count) || f.ix.record(n).uid != t.uid {
+			f.ix.putRun(n, run)
+			run = run[:0]
 			if n = f.numberOf(t.uid); n < 0 {
 				continue
 			}
@@ -151,8 +154,10 @@ func (f *Folder) write(facts []fact) {
 			f.ix.dead += f.ix.entrySize(&r)
 			r.cache = at
 		}
-		f.ix.put(n, &r)
+		run = append(run, make([]byte, recordSize)...)
+		r.encode(run[len(run)-recordSize:])
 	}
+	f.ix.putRun(n+1, run)
 	f.ix.flush()
 }
 

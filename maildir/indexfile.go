@@ -222,6 +222,13 @@ func (ix *index) put(n int, r *record) {
 	ix.write(&ix.records, b[:], headerSize+uint64(n)*recordSize)
 }
 
+// putRun replaces the records ahead of number end by encoded ones.
+func (ix *index) putRun(end int, run []byte) {
+	if len(run) > 0 {
+		ix.write(&ix.records, run, headerSize+uint64(end)*recordSize-uint64(len(run)))
+	}
+}
+
 // setName gives a record the name that its file has now.
 func (ix *index) setName(r *record, key []byte, info string, colon bool) {
 	blob, flags, state := describe(key, info, colon)
