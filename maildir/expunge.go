@@ -64,7 +64,7 @@ func (f *Folder) unlink(places []int) []error {
 		}
 	}
 	errs := make([]error, len(places))
-	cores.Each(len(places), 32, func(i int) {
+	cores.Each(len(places), 32, func(_, i int) {
 		if errs[i] = ErrGone; files[i].name != "" {
 			errs[i] = unlinkat(files[i].dir, files[i].name)
 		}

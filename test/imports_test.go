@@ -19,7 +19,7 @@ var arrows = map[string]string{
 	"front":            "login imap pop3 smtp logline",
 	"monitor":          "login pam sessionfile config logline",
 	"session":          "config login logline",
-	"session/imapd":    "imap maildir message logline",
+	"session/imapd":    "imap maildir message logline internal/cores",
 	"session/pop3d":    "pop3 maildir message logline",
 	"session/submitd":  "config message maildir logline",
 	"cmd/smaild":       "monitor config logline",

@@ -8,16 +8,20 @@ import (
 	"sync/atomic"
 )
 
-// most is how many cores one session takes: others want to work too.
-const most = 4
+// Most is how many cores one session takes: others want to work too.
+const Most = 4
+
+// Workers returns on how many cores Each works.
+func Workers() int { return min(runtime.NumCPU(), Most) }
 
 // Each calls fn with every number below n, grain of them after another on one
-// core, and returns when all have been done.
-func Each(n, grain int, fn func(i int)) {
-	workers := min(runtime.NumCPU(), most, (n+grain-1)/grain)
+// core, and returns when all have been done. The worker, below Workers, is
+// another on each core.
+func Each(n, grain int, fn func(worker, i int)) {
+	workers := min(Workers(), (n+grain-1)/grain)
 	if workers < 2 {
 		for i := range n {
-			fn(i)
+			fn(0, i)
 		}
 		return
 	}
@@ -27,7 +31,7 @@ func Each(n, grain int, fn func(i int)) {
 	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range workers {
+	for worker := range workers {
 		wg.Go(func() {
 			for {
 				first := int(next.Add(int64(grain))) - grain
@@ -35,7 +39,7 @@ func Each(n, grain int, fn func(i int)) {
 					return
 				}
 				for i := first; i < min(first+grain, n); i++ {
-					fn(i)
+					fn(worker, i)
 				}
 			}
 		})

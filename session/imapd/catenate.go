@@ -166,7 +166,7 @@ func (s *session) catenateURL(d *maildir.Delivery, text string, before int64) (i
 	if !found || u.validity != 0 && u.validity != box.UIDValidity {
 		return 0, errBadURL
 	}
-	r := reading{s: s, box: box, place: place, m: box.Message(place)}
+	r := s.read(box, place)
 	defer r.close()
 	if err := r.prepareSection(&u.section); err != nil {
 		return 0, err

@@ -118,7 +118,7 @@ func (s *session) hits(c *context, place int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return q.match(place, s.box.Message(place))
+	return q.match(place)
 }
 
 // position returns where in a context's result a message belongs.

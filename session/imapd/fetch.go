@@ -64,8 +64,12 @@ func (s *session) fetchAll(places []int, items *imap.FetchItems) (lost bool, err
 			return false, err
 		}
 	}
-	for _, i := range places {
-		err := s.fetchOne(i, items, items.Flags || unseen[i])
+	var ready map[int]*reading
+	for k, i := range places {
+		if k%maxAhead == 0 {
+			ready = s.prepareAhead(places[k:], items)
+		}
+		err := s.fetchOne(i, ready[i], items, items.Flags || unseen[i])
 		if errors.Is(err, maildir.ErrGone) {
 			lost = true
 			continue
@@ -99,10 +103,13 @@ func (s *session) markSeen(places []int) (map[int]bool, error) {
 	return told, s.box.SetFlags(unseen, func(f maildir.Flags) maildir.Flags { return f | maildir.Seen })
 }
 
-// fetchOne sends the response for message i. Nothing is sent if the message
-// has gone.
-func (s *session) fetchOne(i int, items *imap.FetchItems, flags bool) error {
-	r := reading{s: s, box: s.box, place: i, m: s.box.Message(i)}
+// fetchOne sends the response for message i, which may have been read already.
+// Nothing is sent if the message has gone.
+func (s *session) fetchOne(i int, r *reading, items *imap.FetchItems, flags bool) error {
+	if r == nil {
+		here := s.read(s.box, i)
+		r = &here
+	}
 	defer r.close()
 	if err := r.prepare(items); err != nil {
 		return err

@@ -28,7 +28,7 @@ func (s *session) idle(bool) error {
 		return err
 	}
 	s.closeTarget()
-	s.buf, s.header, s.entry = nil, nil, nil
+	s.mem = memory{}
 	if s.box != nil {
 		s.box.Rest()
 	}

@@ -3,6 +3,8 @@ package imapd
 import (
 	"errors"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"smail/imap"
@@ -15,8 +17,10 @@ type query struct {
 	s      *session
 	box    *mailbox
 	key    *imap.SearchKey
-	r      *reading // of the message in hand
-	modseq bool     // it asks for modseqs
+	cheap  bool // no message need be looked into
+	modseq bool // it asks for modseqs
+	stores bool // it asks for what the folder knows of messages
+	emails bool // it asks for EMAILIDs
 	now    time.Time
 }
 
@@ -28,23 +32,53 @@ func (s *session) newQuery(box *mailbox, key *imap.SearchKey) (*query, error) {
 	if n > 0 {
 		largestUID = box.Message(n - 1).UID
 	}
-	return q, q.resolve(key, largest, largestUID)
+	err := q.resolve(key, largest, largestUID)
+	q.cheap = isCheap(key)
+	return q, err
 }
 
 // run returns the places of the messages that match.
 func (q *query) run() (places []int, err error) {
 	work := q.s.begin(q.box.exists)
 	defer work.finish()
+	if q.cheap {
+		return q.runCheap()
+	}
+	var open []*reading
 	for i := range q.box.exists {
-		m := q.box.Message(i)
-		if m.Gone {
+		hit, r, err := q.try(i)
+		if err != nil {
+			return nil, err
+		}
+		if hit {
+			places = append(places, i)
+		}
+		if r != nil {
+			open = append(open, r)
+		}
+		if len(open) == maxAhead || len(open) > 0 && i == q.box.exists-1 {
+			if places, err = q.runAhead(open, places); err != nil {
+				return nil, err
+			}
+			open = open[:0]
+		}
+		if err := work.step(); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(places)
+	return places, nil
+}
+
+func (q *query) runCheap() (places []int, err error) {
+	r := &reading{s: q.s, box: q.box}
+	for i := range q.box.exists {
+		r.place, r.m, r.stored = i, q.box.Message(i), nil
+		if r.m.Gone {
 			continue
 		}
-		hit, err := q.match(i, m)
-		if err == nil {
-			err = work.step()
-		}
-		if err != nil {
+		hit, err := q.eval(r, q.key)
+		if err != nil && !errors.Is(err, maildir.ErrGone) {
 			return nil, err
 		}
 		if hit {
@@ -52,6 +86,68 @@ func (q *query) run() (places []int, err error) {
 		}
 	}
 	return places, nil
+}
+
+// try evaluates the query without opening the message. If that cannot be, it
+// returns a reading of it.
+func (q *query) try(i int) (hit bool, open *reading, err error) {
+	r := q.s.closed(q.box, i)
+	if r.m.Gone {
+		return false, nil, nil
+	}
+	if hit, err = q.eval(&r, q.key); err != errClosed {
+		if errors.Is(err, maildir.ErrGone) {
+			err = nil
+		}
+		return hit, nil, err
+	}
+	here := q.s.read(q.box, i)
+	here.mem = &memory{}
+	if q.stores {
+		if err = q.know(&here); errors.Is(err, maildir.ErrGone) {
+			return false, nil, nil
+		}
+	} else {
+		err = nil
+	}
+	return false, &here, err
+}
+
+// runAhead evaluates the query on all cores, and adds the places of the messages
+// that match.
+func (q *query) runAhead(open []*reading, places []int) ([]int, error) {
+	hits := make(map[*reading]*bool, len(open))
+	for _, r := range open {
+		hits[r] = new(bool)
+	}
+	q.s.readAhead(open, func(r *reading) (err error) {
+		*hits[r], err = q.eval(r, q.key)
+		return err
+	})
+	for _, r := range open {
+		hit, err := *hits[r], error(nil)
+		if r.ahead != nil { // it has another name by now, or is gone, or unreadable
+			hit, err = q.match(r.place)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if hit {
+			places = append(places, r.place)
+		}
+	}
+	return places, nil
+}
+
+// match evaluates the query for one message.
+func (q *query) match(place int) (bool, error) {
+	r := q.s.read(q.box, place)
+	defer r.close()
+	hit, err := q.eval(&r, q.key)
+	if errors.Is(err, maildir.ErrGone) {
+		return false, nil
+	}
+	return hit, err
 }
 
 // resolve puts numbers for * and $ in all sets, and folds what is searched for.
@@ -67,26 +163,20 @@ func (q *query) resolve(k *imap.SearchKey, largest, largestUID uint32) error {
 		k.Set = k.Set.Resolve(largestUID)
 	case k.Name == "MODSEQ":
 		q.modseq, q.s.on.condstore = true, true
-	case k.Name == "KEYWORD" || k.Name == "UNKEYWORD" || k.Name == "EMAILID":
+	case k.Name == "KEYWORD" || k.Name == "UNKEYWORD":
+		k.Number = uint64(q.box.FindKeywords([]string{k.Text}))
+	case k.Name == "EMAILID":
+		q.emails = true
 	default:
 		k.Text = message.Fold(k.Text)
 	}
+	q.stores = q.stores || isStored(k.Name)
 	for i := range k.Keys {
 		if err := q.resolve(&k.Keys[i], largest, largestUID); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (q *query) match(i int, m maildir.Message) (bool, error) {
-	q.r = &reading{s: q.s, box: q.box, place: i, m: m}
-	defer q.r.close()
-	hit, err := q.eval(q.key, i, m)
-	if errors.Is(err, maildir.ErrGone) {
-		return false, nil
-	}
-	return hit, err
 }
 
 // flagKeys are the keys that ask for a flag, and those that ask for its absence.
@@ -101,75 +191,107 @@ var flagKeys = map[string]struct {
 	"SEEN": {maildir.Seen, true}, "UNSEEN": {maildir.Seen, false},
 }
 
-func (q *query) eval(k *imap.SearchKey, i int, m maildir.Message) (bool, error) {
+// eval evaluates a key. On other goroutines than the session's it looks at
+// nothing but the reading.
+func (q *query) eval(r *reading, k *imap.SearchKey) (bool, error) {
 	if f, ok := flagKeys[k.Name]; ok {
-		return (m.Flags&f.bit != 0) == f.set, nil
+		return (r.m.Flags&f.bit != 0) == f.set, nil
 	}
 	switch k.Name {
-	case "ALL":
+	case "ALL", "SAVEDATESUPPORTED": // the latter: RFC 8514 section 4.3
 		return true, nil
 	case "KEYWORD", "UNKEYWORD":
-		set := m.Flags&q.box.FindKeywords([]string{k.Text}) != 0
-		return set == (k.Name == "KEYWORD"), nil
+		return (r.m.Flags&maildir.Flags(k.Number) != 0) == (k.Name == "KEYWORD"), nil
 	case "RECENT":
-		return m.Recent, nil
+		return r.m.Recent, nil
 	case "NEW":
-		return m.Recent && m.Flags&maildir.Seen == 0, nil
+		return r.m.Recent && r.m.Flags&maildir.Seen == 0, nil
 	case "OLD":
-		return !m.Recent, nil
+		return !r.m.Recent, nil
 	case "SET":
-		return k.Set.Contains(uint32(i + 1)), nil
+		return k.Set.Contains(uint32(r.place + 1)), nil
 	case "UID":
-		return k.Set.Contains(m.UID), nil
-	case "AND":
-		return q.all(k.Keys, i, m)
-	case "NOT":
-		hit, err := q.eval(&k.Keys[0], i, m)
-		return !hit, err
-	case "OR":
-		if hit, err := q.eval(&k.Keys[0], i, m); hit || err != nil {
-			return hit, err
-		}
-		return q.eval(&k.Keys[1], i, m)
+		return k.Set.Contains(r.m.UID), nil
 	case "MODSEQ":
-		return m.ModSeq >= k.Number, nil
-	case "EMAILID":
-		return emailID(q.box.Folder, i) == k.Text, nil
+		return r.m.ModSeq >= k.Number, nil
 	case "THREADID":
 		return false, nil
-	case "BEFORE", "ON", "SINCE":
-		date, err := q.box.Date(i)
-		return compareDays(k.Name, date, k.Date), err
-	case "OLDER", "YOUNGER":
-		date, err := q.box.Date(i)
-		old := q.now.Sub(date) >= time.Duration(min(k.Number, math.MaxInt64/uint64(time.Second)))*time.Second
-		return old == (k.Name == "OLDER"), err
-	case "SAVEDATESUPPORTED": // RFC 8514 section 4.3
-		return true, nil
-	case "SAVEDBEFORE", "SAVEDON", "SAVEDSINCE":
-		date, err := q.saved(i)
-		return compareDays(k.Name[5:], date, k.Date), err
+	case "AND":
+		return q.all(r, k.Keys)
+	case "NOT":
+		hit, err := q.eval(r, &k.Keys[0])
+		return !hit, err
+	case "OR":
+		if hit, err := q.eval(r, &k.Keys[0]); hit || err != nil {
+			return hit, err
+		}
+		return q.eval(r, &k.Keys[1])
 	}
-	return q.read(k)
+	if isStored(k.Name) {
+		if r.stored == nil {
+			if err := q.know(r); err != nil {
+				return false, err
+			}
+		}
+		return q.evalStored(r.stored, k), nil
+	}
+	return q.read(r, k)
 }
 
-// saved returns when a message was saved; if that cannot be told, when it came:
-// RFC 8514 section 4.3.
-func (q *query) saved(i int) (time.Time, error) {
-	if date, ok := q.box.Saved(i); ok {
-		return date, nil
-	}
-	return q.box.Date(i)
+// A stored is what the folder knows of a message beside its flags.
+type stored struct {
+	arrival, saved time.Time
+	email          string
 }
 
-// all looks at the keys that cost nothing before it opens the message.
-func (q *query) all(keys []imap.SearchKey, i int, m maildir.Message) (bool, error) {
+// know asks the folder, before the reading goes to another goroutine.
+func (q *query) know(r *reading) (err error) {
+	var st stored
+	if st.arrival, err = q.box.Date(r.place); err != nil {
+		return err
+	}
+	var ok bool
+	if st.saved, ok = q.box.Saved(r.place); !ok { // RFC 8514 section 4.3
+		st.saved = st.arrival
+	}
+	if q.emails {
+		st.email = emailID(q.box.Folder, r.place)
+	}
+	r.stored = &st
+	return nil
+}
+
+// isStored says whether a key asks for what the folder knows of a message.
+func isStored(name string) bool {
+	switch name {
+	case "EMAILID", "BEFORE", "ON", "SINCE", "OLDER", "YOUNGER", "SAVEDBEFORE", "SAVEDON", "SAVEDSINCE":
+		return true
+	}
+	return false
+}
+
+func (q *query) evalStored(st *stored, k *imap.SearchKey) bool {
+	switch k.Name {
+	case "EMAILID":
+		return st.email == k.Text
+	case "OLDER", "YOUNGER": // RFC 5032 section 2
+		old := q.now.Sub(st.arrival) >= time.Duration(min(k.Number, math.MaxInt64/uint64(time.Second)))*time.Second
+		return old == (k.Name == "OLDER")
+	}
+	if name, ok := strings.CutPrefix(k.Name, "SAVED"); ok {
+		return compareDays(name, st.saved, k.Date)
+	}
+	return compareDays(k.Name, st.arrival, k.Date)
+}
+
+// all looks at the keys that cost nothing before it looks into the message.
+func (q *query) all(r *reading, keys []imap.SearchKey) (bool, error) {
 	for _, cheap := range []bool{true, false} {
 		for k := range keys {
 			if isCheap(&keys[k]) != cheap {
 				continue
 			}
-			if hit, err := q.eval(&keys[k], i, m); !hit || err != nil {
+			if hit, err := q.eval(r, &keys[k]); !hit || err != nil {
 				return false, err
 			}
 		}
@@ -177,10 +299,11 @@ func (q *query) all(keys []imap.SearchKey, i int, m maildir.Message) (bool, erro
 	return true, nil
 }
 
+// isCheap says whether a key needs no more than the index.
 func isCheap(k *imap.SearchKey) bool {
 	switch k.Name {
 	case "BCC", "BODY", "CC", "FROM", "SUBJECT", "TEXT", "TO", "HEADER", "LARGER", "SMALLER",
-		"SENTBEFORE", "SENTON", "SENTSINCE", "BEFORE", "ON", "SINCE", "OLDER", "YOUNGER", "EMAILID":
+		"SENTBEFORE", "SENTON", "SENTSINCE":
 		return false
 	}
 	for i := range k.Keys {
@@ -192,24 +315,24 @@ func isCheap(k *imap.SearchKey) bool {
 }
 
 // read evaluates the keys that need the message itself.
-func (q *query) read(k *imap.SearchKey) (bool, error) {
+func (q *query) read(r *reading, k *imap.SearchKey) (bool, error) {
 	switch k.Name {
 	case "LARGER", "SMALLER":
-		if q.r.m.CRLF < 0 {
-			if err := q.r.measure(); err != nil {
+		if r.m.CRLF < 0 {
+			if err := r.measure(); err != nil {
 				return false, err
 			}
 		}
-		size := q.r.m.CRLF
+		size := r.m.CRLF
 		return k.Name == "LARGER" && size > int64(k.Number) || k.Name == "SMALLER" && size < int64(k.Number), nil
 	case "BODY", "TEXT":
-		if err := q.r.parse(); err != nil {
+		if err := r.parse(); err != nil {
 			return false, err
 		}
-		if k.Name == "TEXT" && q.r.header.Contains("", k.Text) {
+		if k.Name == "TEXT" && r.header.Contains("", k.Text) {
 			return true, nil
 		}
-		return q.r.part.Contains(q.r.readerAt(), k.Text)
+		return r.part.Contains(r.readerAt(), k.Text)
 	}
 	field := k.Name // BCC, CC, FROM, SUBJECT, TO
 	switch k.Name {
@@ -218,7 +341,7 @@ func (q *query) read(k *imap.SearchKey) (bool, error) {
 	case "SENTBEFORE", "SENTON", "SENTSINCE":
 		field = "Date"
 	}
-	header, err := q.r.headerWith(field)
+	header, err := r.headerWith(field)
 	if err != nil {
 		return false, err
 	}

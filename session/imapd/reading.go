@@ -3,7 +3,6 @@ package imapd
 import (
 	"bytes"
 	"io"
-	"os"
 	"time"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -20,7 +19,8 @@ type reading struct {
 	box    *mailbox
 	place  int
 	m      maildir.Message
-	file   *os.File
+	mem    *memory
+	file   *maildir.File
 	whole  []byte // the file, if it is small
 	date   time.Time
 	header message.Header
@@ -28,6 +28,16 @@ type reading struct {
 	known  known
 	asked  bool     // the cache was
 	fields []string // that are asked for by name
+
+	ahead  *ahead  // nil: the mailbox may be used
+	stored *stored // what a search has asked the folder; nil: nothing yet
+}
+
+// A memory is what readings use one after another.
+type memory struct {
+	buf    []byte // for messages that are read whole
+	header []byte // for headers that are read alone
+	entry  []byte // what the cache has of the message in hand
 }
 
 // smallMessage is read into memory whole.
@@ -35,6 +45,10 @@ const smallMessage = 256 << 10
 
 // smallHeader is how much memory for headers a session keeps.
 const smallHeader = 64 << 10
+
+func (s *session) read(box *mailbox, place int) reading {
+	return reading{s: s, box: box, place: place, m: box.Message(place), mem: &s.mem}
+}
 
 func (r *reading) close() {
 	if r.known.dirty {
@@ -45,10 +59,19 @@ func (r *reading) close() {
 	}
 }
 
+// learnSize remembers a size that was counted.
+func (r *reading) learnSize() {
+	if r.ahead != nil {
+		r.ahead.measured = true
+		return
+	}
+	r.box.Learn(r.place, r.m.CRLF)
+}
+
 // prepare reads what the items need, so that nothing is promised to the client
 // of a message that has gone.
 func (r *reading) prepare(items *imap.FetchItems) (err error) {
-	if items.InternalDate {
+	if items.InternalDate && r.ahead == nil {
 		if r.date, err = r.box.Date(r.place); err != nil {
 			return err
 		}
@@ -109,8 +132,14 @@ func (r *reading) measured() bool { return r.part != nil }
 
 // open opens the message.
 func (r *reading) open() (err error) {
-	if r.file == nil {
+	switch {
+	case r.file != nil:
+	case r.ahead == nil:
 		r.file, r.m.Size, err = r.box.OpenMessage(r.place)
+	case r.ahead.closed:
+		err = errClosed
+	default:
+		r.file, r.m.Size, err = r.ahead.ticket.Open()
 	}
 	return err
 }
@@ -120,14 +149,14 @@ func (r *reading) load() (err error) {
 	if err := r.open(); err != nil || r.whole != nil || r.m.Size > smallMessage {
 		return err
 	}
-	if int64(cap(r.s.buf)) < r.m.Size+1 {
-		r.s.buf = make([]byte, r.m.Size+r.m.Size/4+1)
+	if int64(cap(r.mem.buf)) < r.m.Size+1 {
+		r.mem.buf = make([]byte, r.m.Size+r.m.Size/4+1)
 	}
-	n, err := io.ReadFull(r.file, r.s.buf[:r.m.Size])
-	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+	n, err := r.file.ReadAt(r.mem.buf[:r.m.Size], 0)
+	if err != nil && err != io.EOF {
 		return err
 	}
-	r.whole = r.s.buf[:n]
+	r.whole = r.mem.buf[:n]
 	return nil
 }
 
@@ -151,7 +180,7 @@ func (r *reading) measure() (err error) {
 		r.m.CRLF, err = message.CRLFSize(r.reader())
 	}
 	if err == nil {
-		r.box.Learn(r.place, r.m.CRLF)
+		r.learnSize()
 	}
 	return err
 }
@@ -169,7 +198,7 @@ func (r *reading) parse() (err error) {
 		return err
 	}
 	r.header, r.m.CRLF = r.part.Header, r.part.Size()
-	r.box.Learn(r.place, r.m.CRLF)
+	r.learnSize()
 	r.ask()
 	r.known.learnHeader(r.header, r.fields)
 	r.known.learnStructure(r.part)
@@ -179,13 +208,13 @@ func (r *reading) parse() (err error) {
 func (r *reading) readHeader() (err error) {
 	if r.header == nil {
 		if err = r.open(); err == nil {
-			r.header, err = message.ReadHeader(r.reader(), r.s.header[:0])
+			r.header, err = message.ReadHeader(r.reader(), r.mem.header[:0])
 		}
 		if err != nil {
 			return err
 		}
 		if cap(r.header) <= smallHeader {
-			r.s.header = r.header
+			r.mem.header = r.header
 		}
 	}
 	r.ask()
@@ -198,8 +227,8 @@ func (r *reading) ask() {
 	if !r.asked {
 		r.asked = true
 		// A copy, for the folder's own is valid only for a moment.
-		r.s.entry = append(r.s.entry[:0], r.box.Entry(r.place)...)
-		r.known.parse(r.s.entry)
+		r.mem.entry = append(r.mem.entry[:0], r.box.Entry(r.place)...)
+		r.known.parse(r.mem.entry)
 	}
 }
 

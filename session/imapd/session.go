@@ -52,9 +52,7 @@ type session struct {
 	client  string          // what ID said
 	on      enabled
 	saved   imap.NumSet // UIDs that SEARCH has saved: RFC 5182
-	buf     []byte      // for messages that are read whole
-	header  []byte      // for headers that are read alone
-	entry   []byte      // what the cache has of the message in hand
+	mem     memory
 	count   counters
 	bad     int   // commands in a row that broke the grammar
 	idling  bool  // within IDLE, where news may interrupt reading

@@ -76,7 +76,7 @@ func compareBy(keys []imap.SortKey, a, b *sortable) int {
 // sortable reads what the keys compare.
 func (q *query) sortable(place int, keys []imap.SortKey) (m sortable, err error) {
 	m.place = place
-	r := &reading{s: q.s, box: q.box, place: place, m: q.box.Message(place)}
+	r := q.s.read(q.box, place)
 	defer r.close()
 	for _, key := range keys {
 		switch key.Name {

@@ -96,7 +96,7 @@ func (s *session) sizeOf(f *maildir.Folder, deleted bool) (sum int64, err error)
 			continue
 		}
 		if m.CRLF < 0 {
-			r := reading{s: s, box: box, place: place, m: m}
+			r := s.read(box, place)
 			err := r.measure()
 			r.close()
 			if errors.Is(err, maildir.ErrGone) {

@@ -57,7 +57,7 @@ func (s *session) thread(uid bool) error {
 
 // threadable reads what threads are made of.
 func (q *query) threadable(place int) (m message.Threadable, err error) {
-	r := &reading{s: q.s, box: q.box, place: place, m: q.box.Message(place)}
+	r := q.s.read(q.box, place)
 	defer r.close()
 	header, err := r.headerWith("Message-ID", "References", "In-Reply-To", "Subject", "Date")
 	if err != nil {

@@ -1,0 +1,137 @@
+package imapd
+
+import (
+	"errors"
+
+	"smail/imap"
+	"smail/internal/cores"
+	"smail/maildir"
+)
+
+// Messages of which the cache has nothing are read ahead, on all cores: opened,
+// parsed and searched there, while the folder's index, which knows no other
+// goroutine, is left alone. What was learned is entered afterwards.
+
+// An ahead is a reading that is away from the session's goroutine.
+type ahead struct {
+	ticket   maildir.Ticket
+	closed   bool // only what is known already may be used
+	measured bool // RFC822.SIZE was counted
+	entry    []byte
+	err      error
+}
+
+var closed = ahead{closed: true}
+
+// errClosed is that a message would have to be opened.
+var errClosed = errors.New("not to be opened")
+
+// maxAhead bounds the messages that are read ahead together, minAhead says from
+// how many on it is worth while.
+const (
+	maxAhead = 256
+	minAhead = 4
+)
+
+// closed returns a reading that does not open the message.
+func (s *session) closed(box *mailbox, place int) reading {
+	r := s.read(box, place)
+	r.ahead = &closed
+	return r
+}
+
+// readAhead has do look at readings on all cores.
+func (s *session) readAhead(readings []*reading, do func(r *reading) error) {
+	mem := make([]memory, cores.Workers())
+	for _, r := range readings {
+		r.ask() // in memory of its own
+		r.ahead = &ahead{ticket: r.box.Ticket(r.place)}
+	}
+	cores.Each(len(readings), 8, func(worker, i int) {
+		r := readings[i]
+		r.mem = &mem[worker]
+		if r.ahead.err = do(r); r.file != nil {
+			r.file.Close()
+		}
+		r.file, r.whole, r.header, r.part, r.mem = nil, nil, nil, nil, nil
+		if r.known.dirty {
+			r.ahead.entry = r.known.entry()
+		}
+	})
+	for _, r := range readings {
+		if r.ahead.err == nil {
+			r.settle()
+		}
+	}
+}
+
+// settle enters what was learned, and brings the reading back.
+func (r *reading) settle() {
+	if r.ahead.measured {
+		r.box.Learn(r.place, r.m.CRLF)
+	}
+	if r.ahead.entry != nil {
+		r.box.LearnEntry(r.place, r.ahead.entry)
+	}
+	r.known.dirty, r.ahead, r.mem = false, nil, &r.s.mem
+}
+
+// prepareAhead prepares messages for FETCH, as far as that needs what is kept of
+// them, not their text. The result has those that are ready, by place.
+func (s *session) prepareAhead(places []int, items *imap.FetchItems) map[int]*reading {
+	if len(places) < minAhead || !keepable(items) {
+		return nil
+	}
+	places = places[:min(len(places), maxAhead)]
+	if s.allKnown([]int{places[0], places[len(places)/3], places[len(places)*2/3], places[len(places)-1]}, items) {
+		return nil
+	}
+	var readings []*reading
+	for _, place := range places {
+		r := s.closed(s.box, place)
+		if r.prepare(items) == errClosed && !r.m.Gone {
+			r = s.read(s.box, place)
+			r.mem = &memory{}
+			readings = append(readings, &r)
+		}
+	}
+	s.readAhead(readings, func(r *reading) error { return r.prepare(items) })
+	ready := map[int]*reading{}
+	for _, r := range readings {
+		if r.ahead == nil && r.keeps(items) {
+			ready[r.place] = r
+		}
+	}
+	return ready
+}
+
+// allKnown says whether messages can be answered from what is kept.
+func (s *session) allKnown(places []int, items *imap.FetchItems) bool {
+	for _, place := range places {
+		r := s.closed(s.box, place)
+		if r.prepare(items) != nil || !r.keeps(items) {
+			return false
+		}
+	}
+	return true
+}
+
+// keepable says whether all of the items can be answered from what is kept.
+func keepable(items *imap.FetchItems) bool {
+	for i := range items.Sections {
+		if items.Sections[i].HeaderFields == nil || len(items.Sections[i].Part) > 0 {
+			return false
+		}
+	}
+	return items.Envelope || items.Body || items.BodyStructure || items.Size || items.Preview || len(items.Sections) > 0
+}
+
+// keeps says whether the header fields that the items want were kept.
+func (r *reading) keeps(items *imap.FetchItems) bool {
+	for i := range items.Sections {
+		if !r.known.hasFields(items.Sections[i].HeaderFields) {
+			return false
+		}
+	}
+	return true
+}
