@@ -64,6 +64,16 @@ func (s *session) fetchAll(places []int, items *imap.FetchItems) (lost bool, err
 			return false, err
 		}
 	}
+	if isIndexed(items) {
+		for _, i := range places {
+			if m := s.box.Message(i); m.Gone {
+				lost = true
+			} else {
+				s.fetchIndexed(i, m, items)
+			}
+		}
+		return lost, s.w.Err()
+	}
 	var ready map[int]*reading
 	for k, i := range places {
 		if k%maxAhead == 0 {
@@ -101,6 +111,32 @@ func (s *session) markSeen(places []int) (map[int]bool, error) {
 		}
 	}
 	return told, s.box.SetFlags(unseen, func(f maildir.Flags) maildir.Flags { return f | maildir.Seen })
+}
+
+// isIndexed says whether the items are all in the folder's index: this is what
+// clients ask for most, of all messages.
+func isIndexed(items *imap.FetchItems) bool {
+	return !items.InternalDate && !items.Size && !items.Envelope && !items.Body && !items.BodyStructure && !items.EmailID &&
+		!items.ThreadID && !items.SaveDate && !items.Preview && len(items.Sections) == 0
+}
+
+// fetchIndexed sends the response for such items.
+func (s *session) fetchIndexed(i int, m maildir.Message, items *imap.FetchItems) {
+	s.fetchHead(i, m)
+	sep := ""
+	if items.UID && !s.on.uidonly {
+		s.w.Raw("UID ").Num(m.UID)
+		sep = " "
+	}
+	if items.Flags {
+		s.w.Raw(sep).Raw("FLAGS ")
+		s.flags(m)
+		sep = " "
+	}
+	if items.ModSeq || items.Flags && s.on.condstore {
+		s.w.Raw(sep).Raw("MODSEQ (").Num64(int64(m.ModSeq)).Raw(")")
+	}
+	s.w.Raw(")").CRLF()
 }
 
 // fetchOne sends the response for message i, which may have been read already.

@@ -20,32 +20,16 @@ type mailbox struct {
 	vanished bool // VANISHED was sent since the command in hand began
 }
 
-var systemFlags = []goimap.Flag{goimap.FlagAnswered, goimap.FlagFlagged, goimap.FlagDeleted, goimap.FlagSeen, goimap.FlagDraft}
-
-// flagBits pairs IMAP's flags with the store's.
-var flagBits = map[goimap.Flag]maildir.Flags{
-	goimap.FlagAnswered: maildir.Replied, goimap.FlagFlagged: maildir.Flagged, goimap.FlagDeleted: maildir.Trashed,
-	goimap.FlagSeen: maildir.Seen, goimap.FlagDraft: maildir.Draft,
-}
+// systemFlags pairs IMAP's flags with the store's, in the order in which they
+// are told.
+var systemFlags = []struct {
+	name goimap.Flag
+	bit  maildir.Flags
+}{{goimap.FlagAnswered, maildir.Replied}, {goimap.FlagFlagged, maildir.Flagged}, {goimap.FlagDeleted, maildir.Trashed},
+	{goimap.FlagSeen, maildir.Seen}, {goimap.FlagDraft, maildir.Draft}}
 
 // allBits are the flags that a client can set.
 const allBits = maildir.Replied | maildir.Flagged | maildir.Trashed | maildir.Seen | maildir.Draft | maildir.AllKeywords
-
-func (b *mailbox) flagsOf(m maildir.Message, recent bool) []goimap.Flag {
-	fs := make([]goimap.Flag, 0, 6)
-	for _, f := range systemFlags {
-		if m.Flags&flagBits[f] != 0 {
-			fs = append(fs, f)
-		}
-	}
-	for _, name := range b.KeywordsOf(m.Flags) {
-		fs = append(fs, goimap.Flag(name))
-	}
-	if m.Recent && recent {
-		fs = append(fs, `\Recent`)
-	}
-	return fs
-}
 
 // keywordsOf returns those of a client's flags that are keywords.
 func keywordsOf(fs []goimap.Flag) (names []string) {
@@ -60,9 +44,9 @@ func keywordsOf(fs []goimap.Flag) (names []string) {
 // bitsOf returns the store's system flags for a client's.
 func bitsOf(fs []goimap.Flag) (bits maildir.Flags) {
 	for _, f := range fs {
-		for known, bit := range flagBits {
-			if equalFold(string(f), string(known)) {
-				bits |= bit
+		for _, known := range systemFlags {
+			if equalFold(string(f), string(known.name)) {
+				bits |= known.bit
 			}
 		}
 	}

@@ -131,7 +131,27 @@ func (s *session) tellModSeq(place int, m maildir.Message, uid bool) {
 // flags sends a message's flags, without \Recent to those who know none: RFC
 // 9051 appendix E.
 func (s *session) flags(m maildir.Message) {
-	s.w.Flags(s.box.flagsOf(m, !s.on.rev2))
+	sep := "("
+	for i := range systemFlags {
+		if f := &systemFlags[i]; m.Flags&f.bit != 0 {
+			s.w.Raw(sep).Raw(string(f.name))
+			sep = " "
+		}
+	}
+	if m.Flags&maildir.AllKeywords != 0 {
+		for _, name := range s.box.KeywordsOf(m.Flags) {
+			s.w.Raw(sep).Raw(name)
+			sep = " "
+		}
+	}
+	if m.Recent && !s.on.rev2 {
+		s.w.Raw(sep).Raw(`\Recent`)
+		sep = " "
+	}
+	if sep == "(" {
+		s.w.Raw(sep)
+	}
+	s.w.Raw(")")
 }
 
 // tellKeywords sends FLAGS and PERMANENTFLAGS where the client has not been
@@ -150,7 +170,10 @@ func (s *session) tellKeywords() {
 var seeded = []string{"$Forwarded", "$Junk", "$MDNSent", "$NotJunk", "$Phishing"}
 
 func (s *session) tellFlagList() {
-	flags := slices.Clone(systemFlags)
+	var flags []goimap.Flag
+	for _, f := range systemFlags {
+		flags = append(flags, f.name)
+	}
 	names := s.box.Keywords()
 	for _, name := range names {
 		flags = append(flags, goimap.Flag(name))
