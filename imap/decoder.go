@@ -152,6 +152,31 @@ func (d *Decoder) Next(c byte) bool {
 	return ok && b == c
 }
 
+// ahead says whether this text is next, in whatever case, and leaves it. It
+// does not wait for more than it takes to tell.
+func (d *Decoder) ahead(text string) bool {
+	for i := range text {
+		if d.err != nil || d.ended {
+			return false
+		}
+		b, err := d.r.Peek(i + 1)
+		if err != nil {
+			return d.breakOff(err)
+		}
+		if upper(b[i]) != upper(text[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func upper(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	return c
+}
+
 // SP takes one space.
 func (d *Decoder) SP() bool { return d.Try(' ') || d.expected("a space") }
 

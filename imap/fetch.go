@@ -134,11 +134,8 @@ func (d *Decoder) fetchItem(f *FetchItems, macro bool) bool {
 // previewModifiers takes " (LAZY)": RFC 8970 section 3.1. What follows PREVIEW
 // may also be the next item, or FETCH's own modifiers.
 func (d *Decoder) previewModifiers(f *FetchItems) bool {
-	if b, err := d.r.Peek(2); err != nil || string(b) != " (" {
-		return true
-	}
-	if b, err := d.r.Peek(7); err != nil || !strings.EqualFold(string(b), " (LAZY)") {
-		return true
+	if !d.ahead(" (LAZY)") {
+		return d.err == nil
 	}
 	f.Lazy = true
 	return d.SP() && d.List(func() bool { return d.Keyword(new(string)) })
@@ -230,7 +227,10 @@ func (d *Decoder) sectionSpec(s *goimap.FetchItemBodySection) bool {
 		if word == "HEADER.FIELDS.NOT" {
 			fields = &s.HeaderFieldsNot
 		}
-		return d.SP() && d.headerFields(fields)
+		if !d.SP() || !d.headerFields(fields) {
+			return false
+		}
+		return len(*fields) > 0 || d.expected("the name of a field")
 	default:
 		return d.fail(Bad("Unknown section"))
 	}
@@ -289,7 +289,7 @@ func sectionLabel(s *Section) string {
 			if i > 0 {
 				e.Raw(" ")
 			}
-			e.astring(name)
+			e.AString(name)
 		}
 		e.Raw(")")
 	}
@@ -300,17 +300,15 @@ func sectionLabel(s *Section) string {
 	return string(e.buf)
 }
 
-// astring appends an atom where it can be one.
-func (e *Encoder) astring(s string) {
+// AString appends an atom where it can be one, else a string.
+func (e *Encoder) AString(s string) *Encoder {
 	for i := 0; i < len(s); i++ {
 		if !isAStringChar(s[i]) {
-			e.String(s)
-			return
+			return e.String(s)
 		}
 	}
 	if s == "" {
-		e.Raw(`""`)
-		return
+		return e.Raw(`""`)
 	}
-	e.Raw(s)
+	return e.Raw(s)
 }

@@ -3,6 +3,7 @@ package imap
 import (
 	"math"
 	"strings"
+	"unicode"
 
 	goimap "github.com/emersion/go-imap/v2"
 )
@@ -20,6 +21,9 @@ type MetadataEntry struct {
 	Value []byte
 }
 
+// maxMetadataValue bounds a value, below what a literal may have.
+const maxMetadataValue = 60000
+
 // maxEntries bounds what one command may name.
 const maxEntries = 1000
 
@@ -33,7 +37,7 @@ func (d *Decoder) GetMetadata(mailbox *string, o *MetadataOptions) bool {
 	if !d.Mailbox(mailbox) || !d.SP() {
 		return false
 	}
-	if b, err := d.r.Peek(2); err == nil && b[0] == '(' && b[1] != '/' && b[1] != '"' && b[1] != '{' {
+	if d.ahead("(MAXSIZE ") || d.ahead("(DEPTH ") {
 		if !d.metadataOptions(o) || !d.SP() {
 			return false
 		}
@@ -89,7 +93,7 @@ func (d *Decoder) metadataName(name *string) bool {
 	}
 	s := strings.ToLower(*name)
 	if len(s) > 255 || !strings.HasPrefix(s, "/private/") && !strings.HasPrefix(s, "/shared/") ||
-		strings.HasSuffix(s, "/") || strings.Contains(s, "//") || strings.ContainsAny(s, "*% ") || !quotable(s) {
+		strings.HasSuffix(s, "/") || strings.Contains(s, "//") || strings.ContainsAny(s, "*% ") || strings.ContainsFunc(s, unicode.IsControl) || !quotable(s) {
 		return d.fail(Bad("Not the name of an entry"))
 	}
 	*name = s
@@ -123,6 +127,9 @@ func (d *Decoder) metadataValue(value *[]byte) bool {
 		var l Literal
 		if !d.LiteralHeader(&l) {
 			return false
+		}
+		if l.Size > maxMetadataValue { // RFC 5464 section 4.3
+			return d.Refuse(l, No("METADATA MAXSIZE 60000", "Value is too large"))
 		}
 		b, ok := d.literal(l)
 		*value = b

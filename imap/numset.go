@@ -45,6 +45,14 @@ func (d *Decoder) NumSet(set *NumSet) bool {
 	}
 }
 
+// SetNumber takes a set of one number, or *.
+func (d *Decoder) SetNumber(set *NumSet) bool {
+	var n uint32
+	ok := d.setNumber(&n)
+	*set = NumSet{{n, n}}
+	return ok
+}
+
 func (d *Decoder) setNumber(n *uint32) bool {
 	if d.Try('*') {
 		*n = 0

@@ -118,7 +118,7 @@ func (d *Decoder) Source(src *Source) bool {
 // MultiSearch takes ESEARCH's arguments: IN with sources, which is optional,
 // and SEARCH's. sources stays nil without IN.
 func (d *Decoder) MultiSearch(sources *[]Source, s *Search) bool {
-	if b, err := d.r.Peek(3); err == nil && strings.EqualFold(string(b), "IN ") {
+	if d.ahead("IN ") {
 		var in string
 		if !d.Keyword(&in) || !d.SP() || !d.Sources(sources) || !d.SP() {
 			return false

@@ -2,10 +2,8 @@ package message
 
 import (
 	"bytes"
-	"encoding/base64"
 	"io"
 	"mime"
-	"mime/quotedprintable"
 	"strings"
 	"unicode/utf8"
 
@@ -113,56 +111,7 @@ func (p *Part) Decode(body io.Reader) (r io.Reader, ok bool) {
 	case "base64":
 		return &lenientBase64{r: body}, true
 	case "quoted-printable":
-		return quotedprintable.NewReader(body), true
+		return &lenientQP{r: body}, true
 	}
 	return body, false
-}
-
-// lenientBase64 decodes base64 as mail has it: letters that are none are passed
-// over, and what follows padding is decoded too, for texts are glued together.
-type lenientBase64 struct {
-	r       io.Reader
-	pending []byte // letters that do not make up three bytes yet
-	out     []byte
-	err     error
-	in      [3 << 10]byte
-}
-
-func (l *lenientBase64) Read(p []byte) (int, error) {
-	for len(l.out) == 0 {
-		if l.err != nil {
-			return 0, l.err
-		}
-		n, err := l.r.Read(l.in[:])
-		for _, c := range l.in[:n] {
-			switch {
-			case c == '=':
-				l.flush()
-			case isBase64(c):
-				if l.pending = append(l.pending, c); len(l.pending) == 4 {
-					l.flush()
-				}
-			}
-		}
-		if l.err = err; err != nil {
-			l.flush()
-		}
-	}
-	n := copy(p, l.out)
-	l.out = l.out[n:]
-	return n, nil
-}
-
-// flush decodes the letters that are there; a single one says nothing.
-func (l *lenientBase64) flush() {
-	var b [3]byte
-	if len(l.pending) > 1 {
-		n, _ := base64.RawStdEncoding.Decode(b[:], l.pending)
-		l.out = append(l.out, b[:n]...)
-	}
-	l.pending = l.pending[:0]
-}
-
-func isBase64(c byte) bool {
-	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/'
 }

@@ -141,3 +141,40 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// TestLenientQuotedPrintable: what breaks the rules stands for itself.
+func TestLenientQuotedPrintable(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	for in, want := range map[string]string{
+		"a=3Db=\r\nc \t\r\nd":   "a=bc\r\nd",
+		"a=\nb= \t\r\nc":        "abc",
+		"abc\x0cdef\x01\x7f":    "abc\x0cdef\x01\x7f",
+		"abc= \x0b\nd":          "abc= \x0b\nd",
+		"=4":                    "=4",
+		"=":                     "",
+		"=4g=zz==41=e4":         "=4g=zz=A\xe4",
+		long:                    long,
+		"  lead and  inner  \n": "  lead and  inner\n",
+	} {
+		for _, chunk := range []int{1, 7, 10000} {
+			got, err := io.ReadAll(&lenientQP{r: &chunked{in, chunk}})
+			if err != nil || string(got) != want {
+				t.Errorf("%.40q by %d: got %.40q, %v, want %.40q", in, chunk, got, err, want)
+			}
+		}
+	}
+}
+
+type chunked struct {
+	rest string
+	n    int
+}
+
+func (c *chunked) Read(p []byte) (int, error) {
+	if c.rest == "" {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(c.n, len(p))], c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}

@@ -26,7 +26,7 @@ func (p *Part) Preview(f io.ReaderAt) (string, error) {
 	}
 	raw := make([]byte, maxPreviewText)
 	n, err := io.ReadFull(text.decoded(f), raw)
-	if n == 0 && err != io.EOF {
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return "", err
 	}
 	s := strings.ToValidUTF8(string(raw[:n]), "")

@@ -5,10 +5,14 @@ import (
 	"strings"
 )
 
+// maxSubject bounds what is looked at of a subject: leaving out marks takes the
+// square of it.
+const maxSubject = 2 << 10
+
 // BaseSubject returns what is left of a Subject without the marks of replies
 // and forwards: RFC 5256 section 2.1. reply says whether there were any.
 func BaseSubject(subject []byte) (base string, reply bool) {
-	s := strings.Join(strings.Fields(UTF8(subject)), " ")
+	s := strings.Join(strings.Fields(UTF8(subject[:min(len(subject), maxSubject)])), " ")
 	for {
 		before := s
 		for { // (2) trailers

@@ -23,6 +23,7 @@ type Thread struct {
 	Answers []*Thread
 
 	parent *Thread
+	height int // at most so many levels of answers
 	m      *Threadable
 }
 
@@ -136,26 +137,14 @@ func (t *Thread) link(parent *Thread) {
 			return
 		}
 	}
-	if t.height(maxThreadDepth-depth) < 0 {
+	if depth+t.height > maxThreadDepth {
 		return
 	}
 	t.parent = parent
 	parent.Answers = append(parent.Answers, t)
-}
-
-// height returns how many levels of answers there are, -1 for more than most.
-func (t *Thread) height(most int) (height int) {
-	if most < 0 {
-		return -1
+	for h := t.height + 1; parent != nil && parent.height < h; h++ {
+		parent.height, parent = h, parent.parent
 	}
-	for _, a := range t.Answers {
-		h := a.height(most - 1)
-		if h < 0 {
-			return -1
-		}
-		height = max(height, h+1)
-	}
-	return height
 }
 
 func (t *Thread) unlink() {

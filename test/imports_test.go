@@ -19,7 +19,7 @@ var arrows = map[string]string{
 	"front":            "login imap pop3 smtp logline",
 	"monitor":          "login pam sessionfile config logline",
 	"session":          "config login logline",
-	"session/imapd":    "imap maildir message logline internal/cores",
+	"session/imapd":    "imap maildir message logline internal/cores internal/inflate",
 	"session/pop3d":    "pop3 maildir message logline",
 	"session/submitd":  "config message maildir logline",
 	"cmd/smaild":       "monitor config logline",
@@ -29,6 +29,7 @@ var arrows = map[string]string{
 	"cmd/smail-submit": "session session/submitd",
 	"cmd/smailctl":     "config sessionfile maildir imap message",
 	"internal/cores":   "",
+	"internal/inflate": "",
 	"internal/rig":     "",
 	"internal/demo":    "internal/rig maildir",
 }

@@ -38,15 +38,15 @@ func (s *session) append(bool) error {
 
 // replace: RFC 8508 section 3.
 func (s *session) replace(uid bool) error {
-	var number uint32
+	var message imap.NumSet
 	var name string
-	if !s.d.SP() || !s.d.Number(&number) || !s.d.SP() || !s.d.Mailbox(&name) {
+	if !s.d.SP() || !s.d.SetNumber(&message) || !s.d.SP() || !s.d.Mailbox(&name) {
 		return s.d.Err()
 	}
 	if err := s.writable(); err != nil {
 		return err
 	}
-	places, gone, err := s.pick(imap.NumSet{{Start: number, Stop: number}}, uid)
+	places, gone, err := s.pick(message, uid)
 	if err != nil {
 		return err
 	}

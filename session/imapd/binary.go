@@ -29,7 +29,11 @@ func (r *reading) decodable(b *imap.Section) error {
 // part is decoded twice, to be counted and to be sent: it may be large.
 func (r *reading) binary(b *imap.Section) error {
 	p := r.part.Find(b.Part)
-	if p == nil {
+	switch {
+	case p == nil && b.Kind == imap.BinarySize:
+		r.s.w.Num(0)
+		return nil
+	case p == nil:
 		r.s.w.Raw("NIL")
 		return nil
 	}

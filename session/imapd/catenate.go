@@ -70,7 +70,8 @@ var errBadURL = errors.New("bad URL")
 
 // badURL refuses a part: RFC 4469 section 5.
 func badURL(text string) error {
-	if strings.ContainsAny(text, "\r\n\"\\") || len(text) > 1000 {
+	odd := func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\[]`, r) }
+	if strings.ContainsFunc(text, odd) || len(text) > 1000 {
 		text = ""
 	}
 	return imap.No(goimap.ResponseCode(`BADURL "`+text+`"`), "No such part of a message")
@@ -91,12 +92,12 @@ func parseURL(text string) (u partURL, err error) {
 	if !ok {
 		return u, errBadURL
 	}
-	box, rest, ok := strings.Cut(rest, ";UID=")
+	box, rest, ok := cutFold(rest, ";UID=")
 	if !ok {
 		return u, errBadURL
 	}
 	box = strings.TrimSuffix(box, "/")
-	box, validity, hasValidity := strings.Cut(box, ";UIDVALIDITY=")
+	box, validity, hasValidity := cutFold(box, ";UIDVALIDITY=")
 	if u.mailbox, err = url.PathUnescape(box); err != nil {
 		return u, errBadURL
 	}
@@ -117,11 +118,11 @@ func parseURL(text string) (u partURL, err error) {
 				return u, errBadURL
 			}
 			u.uid = uint32(n)
-		case key == "SECTION":
+		case equalFold(key, "SECTION"):
 			if spec, err = url.PathUnescape(value); err != nil {
 				return u, errBadURL
 			}
-		case key == "PARTIAL":
+		case equalFold(key, "PARTIAL"):
 			if u.section.Partial, err = parsePartial(value); err != nil {
 				return u, err
 			}
@@ -133,6 +134,17 @@ func parseURL(text string) (u partURL, err error) {
 		return u, errBadURL
 	}
 	return u, nil
+}
+
+// cutFold is strings.Cut without regard to case, which no literal of a grammar
+// has: RFC 5234 section 2.3. sep is in capitals.
+func cutFold(s, sep string) (before, after string, found bool) {
+	for i := 0; i+len(sep) <= len(s); i++ {
+		if equalFold(s[i:i+len(sep)], sep) {
+			return s[:i], s[i+len(sep):], true
+		}
+	}
+	return s, "", false
 }
 
 // parsePartial reads PARTIAL's offset, and perhaps a length: RFC 5092 section

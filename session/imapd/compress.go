@@ -1,14 +1,14 @@
 package imapd
 
 import (
-	"bufio"
+	"bytes"
 	"compress/flate"
-	"errors"
 	"io"
 
 	goimap "github.com/emersion/go-imap/v2"
 
 	"smail/imap"
+	"smail/internal/inflate"
 )
 
 // compress: RFC 4978 section 3. What the client sends from now on is inflated
@@ -33,7 +33,7 @@ func (s *session) compress(bool) error {
 		return err
 	}
 	s.deflate = deflate
-	s.in = newInflater(&clientReader{s: s}, s.d.Buffered())
+	s.in = newInflater(s.conn, s.d.Buffered())
 	return nil
 }
 
@@ -61,77 +61,24 @@ const (
 	inflateRatio = 250
 )
 
-// An inflater is a client's compressed stream. An interruption passes through
-// it: package flate must not see one, for it gives up at the first error.
+// An inflater is a client's compressed stream.
 type inflater struct {
-	raw      *clientReader
-	buffered *bufio.Reader
-	flate    io.ReadCloser
-	out      []byte // more than flate ever holds back
-	left     []byte // of out
+	*inflate.Reader
 	inflated int64
 }
 
-// newInflater reads from raw; early is what was read of it before.
-func newInflater(raw *clientReader, early []byte) *inflater {
-	raw.early = early
-	in := &inflater{raw: raw, buffered: bufio.NewReaderSize(raw, 4<<10), out: make([]byte, 64<<10)}
-	in.flate = flate.NewReader(in.buffered)
-	return in
+// newInflater reads from the client; early is what was read of it before.
+func newInflater(conn io.Reader, early []byte) *inflater {
+	return &inflater{Reader: inflate.NewReader(io.MultiReader(bytes.NewReader(early), conn))}
 }
 
 func (in *inflater) Read(p []byte) (int, error) {
-	if len(in.left) == 0 {
-		if _, err := in.buffered.Peek(1); err != nil { // an interruption, perhaps
-			return 0, err
-		}
-		in.raw.patient = true
-		n, err := in.flate.Read(in.out)
-		in.raw.patient = false
-		if n == 0 && err != nil {
-			var corrupt flate.CorruptInputError
-			if errors.As(err, &corrupt) || err == io.EOF { // the stream has ended, the connection has not
-				err = imap.Bye("What comes is not compressed")
-			}
-			return 0, err
-		}
-		in.left = in.out[:n]
-		if in.inflated += int64(n); in.inflated > inflateFree+inflateRatio*in.raw.count {
-			return 0, imap.Bye("Compressed too well")
-		}
+	n, err := in.Reader.Read(p)
+	if err == inflate.ErrCorrupt || err == io.EOF { // the stream has ended, the connection has not
+		return n, imap.Bye("What comes is not compressed")
 	}
-	n := copy(p, in.left)
-	in.left = in.left[n:]
-	return n, nil
-}
-
-// A clientReader reads from the client. While it is patient it keeps an
-// interruption for later.
-type clientReader struct {
-	s       *session
-	early   []byte
-	count   int64
-	patient bool
-	pending bool
-}
-
-func (r *clientReader) Read(p []byte) (n int, err error) {
-	if len(r.early) > 0 {
-		n = copy(p, r.early)
-		r.early = r.early[n:]
-		r.count += int64(n)
-		return n, nil
+	if in.inflated += int64(n); in.inflated > inflateFree+inflateRatio*in.Count() {
+		return 0, imap.Bye("Compressed too well")
 	}
-	if r.pending && !r.patient {
-		r.pending = false
-		return 0, r.s.Interrupted
-	}
-	for {
-		n, err = r.s.conn.Read(p)
-		if n > 0 || err != r.s.Interrupted || !r.patient {
-			r.count += int64(n)
-			return n, err
-		}
-		r.pending = true
-	}
+	return n, err
 }

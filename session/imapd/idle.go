@@ -40,6 +40,11 @@ func (s *session) idle(bool) error {
 			if err := s.update(true); err != nil {
 				return err
 			}
+			if s.notifying != nil {
+				if err := s.news(); err != nil {
+					return err
+				}
+			}
 		case err != nil:
 			return err
 		case !equalFold(line, "DONE"):

@@ -113,7 +113,8 @@ func (s *session) set() (imap.NumSet, error) {
 }
 
 func (s *session) closeBox() {
-	s.closeTarget() // what is selected next may be the same
+	s.closeTarget()         // what is selected next may be the same
+	s.saved = imap.NumSet{} // RFC 5182 section 2.1
 	if s.box != nil {
 		s.box.Close()
 		s.box = nil

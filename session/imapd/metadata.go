@@ -9,11 +9,8 @@ import (
 	"smail/maildir"
 )
 
-// Limits on what clients may note: RFC 5464 section 4.3 says how to refuse more.
-const (
-	maxMetadataValue   = 64 << 10
-	maxMetadataEntries = 500 // of one mailbox
-)
+// maxMetadataEntries bounds what clients may note of one mailbox.
+const maxMetadataEntries = 500
 
 // metadataFolder returns where the metadata of a mailbox are: "" for the
 // server's own.
@@ -94,7 +91,7 @@ func (s *session) tellEntries(mailbox string, entries map[string][]byte, names [
 		if i > 0 {
 			s.w.Raw(" ")
 		}
-		s.w.Raw(name).Raw(" ").Bytes(entries[name])
+		s.w.AString(name).Raw(" ").Bytes(entries[name])
 	}
 	s.w.Raw(")").CRLF()
 }
@@ -127,9 +124,6 @@ func (s *session) setMetadata(bool) error {
 		}
 	}
 	for _, e := range changes {
-		if len(e.Value) > maxMetadataValue {
-			return imap.No("METADATA MAXSIZE 65536", "Value is too large")
-		}
 		if e.Name == useEntry && e.Value != nil {
 			if err := s.mayUse(folder, strings.Fields(string(e.Value))); err != nil {
 				return err

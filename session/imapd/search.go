@@ -27,6 +27,9 @@ func (s *session) sort(uid bool) error {
 
 // answerSearch carries out SEARCH or SORT.
 func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *imap.Search) error {
+	if !uid && s.on.uidonly {
+		return errUIDRequired
+	}
 	kept := &context{tag: s.tag, uid: uid, sort: keys}
 	if cmd.Return != nil && cmd.Return.Update {
 		kept.key = cmd.Key.Clone()
@@ -55,9 +58,7 @@ func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *
 	}
 	switch {
 	case cmd.Return == nil && !(s.on.rev2 && name == "SEARCH"):
-		if err := s.tellPlain(name, r); err != nil {
-			return err
-		}
+		s.tellPlain(name, r)
 	case cmd.Return == nil:
 		s.tellESearch(r, &imap.ReturnOptions{All: true})
 	case !cmd.Return.OnlySave():
@@ -88,10 +89,7 @@ func (r *result) number(place int) uint32 {
 
 // tellPlain sends the responses of RFC 3501 section 7.2.5 and RFC 5256 section
 // 4, with the highest modseq if that was asked for: RFC 7162 section 3.1.5.
-func (s *session) tellPlain(name string, r *result) error {
-	if !r.uid && s.on.uidonly {
-		return errUIDRequired
-	}
+func (s *session) tellPlain(name string, r *result) {
 	s.w.Raw("* " + name)
 	for _, place := range r.places {
 		s.w.Raw(" ").Num(r.number(place))
@@ -100,7 +98,6 @@ func (s *session) tellPlain(name string, r *result) error {
 		s.w.Raw(" (MODSEQ ").Num64(int64(r.highest(r.places))).Raw(")")
 	}
 	s.w.CRLF()
-	return nil
 }
 
 func (r *result) highest(places []int) (modseq uint64) {
@@ -115,26 +112,31 @@ func (r *result) extremes() (first, last int) {
 	return slices.Min(r.places), slices.Max(r.places)
 }
 
-// saved returns what $ stands for from now on: RFC 5182 section 2.4.
-func (r *result) saved(o *imap.ReturnOptions) imap.NumSet {
-	places := r.places
-	switch {
-	case len(places) == 0:
-	case o.Partial != nil:
-		first, behind := o.Partial.Window(len(places))
-		places = places[min(first, len(places)):behind]
-	case (o.Min || o.Max) && !o.All && !o.Count:
-		first, last := r.extremes()
-		places = nil
-		if o.Min {
-			places = append(places, first)
-		}
-		if o.Max && (!o.Min || first != last) {
-			places = append(places, last)
-		}
+// wanted returns the places of those that RETURN names, all of them for ALL and
+// COUNT: RFC 5182 section 2.4, RFC 9394 section 3.1.
+func (r *result) wanted(o *imap.ReturnOptions) (places []int) {
+	if len(r.places) == 0 || o.All || o.Count || !o.Min && !o.Max && o.Partial == nil {
+		return r.places
 	}
+	first, last := r.extremes()
+	if o.Min {
+		places = append(places, first)
+	}
+	if o.Max {
+		places = append(places, last)
+	}
+	if o.Partial != nil {
+		first, behind := o.Partial.Window(len(r.places))
+		places = append(places, r.places[min(first, len(r.places)):behind]...)
+	}
+	slices.Sort(places)
+	return slices.Compact(places)
+}
+
+// saved returns what $ stands for from now on.
+func (r *result) saved(o *imap.ReturnOptions) imap.NumSet {
 	set := make(imap.NumSet, 0, 8)
-	for _, place := range slices.Sorted(slices.Values(places)) {
+	for _, place := range slices.Sorted(slices.Values(r.wanted(o))) {
 		set.Add(r.box.Message(place).UID)
 	}
 	return set
@@ -147,7 +149,6 @@ func (s *session) tellESearch(r *result, o *imap.ReturnOptions) {
 	if r.uid {
 		s.w.Raw(" UID")
 	}
-	counted := r.places // those whose modseqs count: RFC 7162 section 3.1.5
 	if len(r.places) > 0 {
 		first, last := r.extremes()
 		if o.Min {
@@ -158,10 +159,6 @@ func (s *session) tellESearch(r *result, o *imap.ReturnOptions) {
 		}
 		if o.All {
 			s.w.Raw(" ALL ").Raw(r.set(r.places))
-		} else if o.Min != o.Max && !o.Count && o.Partial == nil {
-			if counted = []int{first}; o.Max {
-				counted = []int{last}
-			}
 		}
 	}
 	if o.Count {
@@ -177,7 +174,7 @@ func (s *session) tellESearch(r *result, o *imap.ReturnOptions) {
 		}
 	}
 	if r.modseq && len(r.places) > 0 {
-		s.w.Raw(" MODSEQ ").Num64(int64(r.highest(counted)))
+		s.w.Raw(" MODSEQ ").Num64(int64(r.highest(r.wanted(o)))) // RFC 4731 section 3.2
 	}
 	s.w.CRLF()
 }

@@ -1,6 +1,8 @@
 package imapd
 
 import (
+	"fmt"
+
 	goimap "github.com/emersion/go-imap/v2"
 
 	"smail/imap"
@@ -157,13 +159,19 @@ func (s *session) close(bool) error {
 	if !s.d.CRLF() {
 		return s.d.Err()
 	}
+	code := ""
 	if !s.box.readOnly {
-		if err := s.expungeDeleted(nil); err != nil {
+		before := s.count.expunged
+		if err := s.expungeDeleted(everything); err != nil {
 			return err
+		}
+		if s.on.qresync && s.count.expunged > before { // RFC 7162 section 3.2.8
+			s.box.Changed()
+			code = fmt.Sprintf("HIGHESTMODSEQ %d", s.box.HighestModSeq())
 		}
 	}
 	s.closeBox()
-	return s.ok("", "CLOSE done")
+	return s.ok(code, "CLOSE done")
 }
 
 // unselect: RFC 3691 section 2.
@@ -177,7 +185,10 @@ func (s *session) unselect(bool) error {
 
 // expunge: RFC 3501 section 6.4.3, UID EXPUNGE: RFC 4315 section 2.1.
 func (s *session) expunge(uid bool) error {
-	var set imap.NumSet
+	set := everything
+	if uid {
+		set = nil
+	}
 	if uid && (!s.d.SP() || !s.d.NumSet(&set)) || !s.d.CRLF() {
 		return s.d.Err()
 	}
@@ -196,19 +207,22 @@ func (s *session) expunge(uid bool) error {
 	return s.finish(true, "", "EXPUNGE done")
 }
 
-// expungeDeleted removes the messages with \Deleted; with a set only those
-// whose UIDs are in it.
+// everything is all UIDs.
+var everything = imap.NumSet{{Start: 1, Stop: 0}}
+
+// expungeDeleted removes those of the messages whose UIDs are in a set that
+// have \Deleted.
 func (s *session) expungeDeleted(set imap.NumSet) error {
 	if err := s.box.Sync(); err != nil { // others may have taken \Deleted back
 		return err
 	}
 	n := s.box.Len()
-	if set != nil && n > 0 {
+	if n > 0 {
 		set = set.Resolve(s.box.Message(n - 1).UID)
 	}
 	var doomed []int
 	for i := range n {
-		if m := s.box.Message(i); m.Flags&maildir.Trashed != 0 && !m.Gone && (set == nil || set.Contains(m.UID)) {
+		if m := s.box.Message(i); m.Flags&maildir.Trashed != 0 && !m.Gone && set.Contains(m.UID) {
 			doomed = append(doomed, i)
 		}
 	}

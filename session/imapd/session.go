@@ -41,22 +41,24 @@ type Options struct {
 // A session is one client's.
 type session struct {
 	Options
-	conn    Conn
-	in      io.Reader     // the connection, or what it inflates to
-	deflate *flate.Writer // nil: no compression
-	d       *imap.Decoder
-	w       *imap.Encoder
-	box     *mailbox        // nil: none is selected
-	target  *maildir.Folder // where the last message was put; nil: none, or the selected one
-	tag     string          // of the command in hand
-	client  string          // what ID said
-	on      enabled
-	saved   imap.NumSet // UIDs that SEARCH has saved: RFC 5182
-	mem     memory
-	count   counters
-	bad     int   // commands in a row that broke the grammar
-	idling  bool  // within IDLE, where news may interrupt reading
-	lost    error // why the client cannot be heard or reached any more
+	conn      Conn
+	in        io.Reader     // the connection, or what it inflates to
+	deflate   *flate.Writer // nil: no compression
+	d         *imap.Decoder
+	w         *imap.Encoder
+	box       *mailbox        // nil: none is selected
+	target    *maildir.Folder // where the last message was put; nil: none, or the selected one
+	tag       string          // of the command in hand
+	client    string          // what ID said
+	on        enabled
+	saved     imap.NumSet // UIDs that SEARCH has saved: RFC 5182
+	mem       memory
+	count     counters
+	bad       int       // commands in a row that broke the grammar
+	notifying *notifier // nil: NOTIFY is not on
+	between   bool      // commands: the client may be told of news
+	idling    bool      // within IDLE, where news may interrupt reading
+	lost      error     // why the client cannot be heard or reached any more
 }
 
 // counters are what the log line at the end tells.
@@ -94,8 +96,14 @@ func (r flushingReader) Read(p []byte) (int, error) {
 	for {
 		n, err := r.s.in.Read(p)
 		if n == 0 && err != nil && err == r.s.Interrupted && !r.s.idling {
-			continue // too late for the IDLE that it was meant for
+			if r.s.notifying != nil && r.s.between {
+				if err := r.s.tellNews(); err != nil {
+					return 0, err
+				}
+			}
+			continue // else it is too late for the IDLE that it was meant for
 		}
+		r.s.between = false
 		var ours *goimap.Error // of which the client can still hear
 		if err != nil && err != r.s.Interrupted && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.As(err, &ours) {
 			r.s.lost = err
@@ -107,7 +115,7 @@ func (r flushingReader) Read(p []byte) (int, error) {
 // Serve speaks with a client until it leaves, and returns what was done. A nil
 // error means that the client logged out or hung up between commands.
 func Serve(conn Conn, o Options) (did []string, err error) {
-	s := &session{Options: o, conn: conn, in: conn}
+	s := &session{Options: o, conn: conn, in: conn, saved: imap.NumSet{}}
 	s.w = imap.NewEncoder(s)
 	o.Store.EncodeName = imap.EncodeMailbox
 	goAhead := func() error {
@@ -124,6 +132,7 @@ func Serve(conn Conn, o Options) (did []string, err error) {
 		err = s.command()
 	}
 	s.flush()
+	s.stopNotifying()
 	if s.box != nil {
 		s.box.Settle()
 	}
@@ -152,6 +161,12 @@ func (s *session) command() error {
 	}
 	var name string
 	s.tag = ""
+	if s.notifying != nil {
+		if err := s.tellNews(); err != nil {
+			return s.reply(err)
+		}
+		s.between = true
+	}
 	if !s.d.Tag(&s.tag) || !s.d.SP() || !s.d.Keyword(&name) {
 		return s.reply(s.d.Err())
 	}
@@ -160,6 +175,14 @@ func (s *session) command() error {
 		err = h(s, uid)
 	}
 	return s.reply(err)
+}
+
+// tellNews tells of what NOTIFY asks for, before the client is waited for.
+func (s *session) tellNews() error {
+	if err := s.news(); err != nil {
+		return err
+	}
+	return s.flush()
 }
 
 // find looks a command up, and UID's second word.
@@ -272,6 +295,7 @@ func init() { // handlers refer to the table
 		"ID":           {run: (*session).id},
 		"ENABLE":       {run: (*session).enable},
 		"COMPRESS":     {run: (*session).compress},
+		"NOTIFY":       {run: (*session).notify},
 		"NAMESPACE":    {run: (*session).namespace},
 		"SELECT":       {run: (*session).selectBox},
 		"EXAMINE":      {run: (*session).examine},

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"strings"
 
 	"smail/imap"
 	"smail/maildir"
@@ -31,26 +32,30 @@ func (s *session) status(bool) error {
 
 // tellStatus sends a STATUS response.
 func (s *session) tellStatus(name, folder string, items []string) error {
-	f, err := s.Store.OpenFolder(folder, true)
+	text, err := s.statusItems(folder, items)
 	if err != nil {
 		return err
+	}
+	s.w.Raw("* STATUS ").Mailbox(name).Raw(" (" + text + ")").CRLF()
+	return nil
+}
+
+// statusItems returns items with their values, as STATUS has them.
+func (s *session) statusItems(folder string, items []string) (string, error) {
+	f, err := s.Store.OpenFolder(folder, true)
+	if err != nil {
+		return "", err
 	}
 	defer f.Close()
 	values := make([]string, len(items))
 	for i, item := range items {
-		if values[i], err = s.statusOf(f, item); err != nil {
-			return err
+		value, err := s.statusOf(f, item)
+		if err != nil {
+			return "", err
 		}
+		values[i] = item + " " + value
 	}
-	s.w.Raw("* STATUS ").Mailbox(name).Raw(" (")
-	for i, item := range items {
-		if i > 0 {
-			s.w.Raw(" ")
-		}
-		s.w.Raw(item).Raw(" ").Raw(values[i])
-	}
-	s.w.Raw(")").CRLF()
-	return nil
+	return strings.Join(values, " "), nil
 }
 
 func (s *session) statusOf(f *maildir.Folder, item string) (string, error) {

@@ -57,7 +57,7 @@ func (s *session) store(uid bool) error {
 			s.tellModSeq(i, m, uid)
 		}
 	}
-	if gone && !uid {
+	if gone && !uid && len(refused) == 0 {
 		return s.finishGone()
 	}
 	return s.finish(uid, s.modified(refused, uid), "STORE done")

@@ -49,6 +49,9 @@ func (s *session) update(expunge bool) error {
 			s.w.Raw("* ").Num(uint32(recent)).Raw(" RECENT").CRLF()
 		}
 	}
+	if err := s.fetchNew(first); err != nil {
+		return err
+	}
 	return s.tellAdded(changed, first)
 }
 

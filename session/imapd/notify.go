@@ -1,0 +1,214 @@
+package imapd
+
+import (
+	"slices"
+	"strings"
+
+	goimap "github.com/emersion/go-imap/v2"
+
+	"smail/imap"
+	"smail/maildir"
+)
+
+// A notifier is what the client wants to hear of without asking: RFC 5465.
+type notifier struct {
+	groups        []imap.NotifyGroup
+	watch         *maildir.TreeWatch
+	told          map[string]string // the last STATUS of each folder
+	folders       []string          // that the client was told of
+	subscriptions []string
+}
+
+// notify: RFC 5465 section 3.
+func (s *session) notify(bool) error {
+	var n imap.Notify
+	if !s.d.SP() || !s.d.Notify(&n) || !s.d.CRLF() {
+		return s.d.Err()
+	}
+	s.stopNotifying()
+	if len(n.Groups) == 0 {
+		return s.finish(true, "", "NOTIFY done")
+	}
+	all, err := s.listing()
+	if err != nil {
+		return err
+	}
+	nt := &notifier{groups: n.Groups, told: map[string]string{}, folders: all.folders}
+	if nt.subscriptions, err = s.Store.Subscriptions(); err != nil {
+		return err
+	}
+	nt.watch = s.Store.WatchTree(all.folders, s.conn.Interrupt)
+	s.notifying = nt
+	for _, folder := range all.folders { // how they are now need not be told again
+		if all.offered[folder] || !s.wantsStatus(folder) {
+			continue
+		}
+		if nt.told[folder], err = s.statusText(folder); err != nil {
+			return err
+		}
+		if n.Status && !s.isSelected(folder) {
+			s.tellNotified(folder)
+		}
+	}
+	return s.finish(true, "", "NOTIFY done")
+}
+
+func (s *session) stopNotifying() {
+	if s.notifying != nil {
+		s.notifying.watch.Stop()
+		s.notifying = nil
+		s.conn.Calm()
+	}
+}
+
+func (s *session) isSelected(folder string) bool { return s.box != nil && s.box.Name == folder }
+
+// groupOf returns the first group that has a folder in it: RFC 5465 section 3.
+func (s *session) groupOf(folder string) *imap.NotifyGroup {
+	for i := range s.notifying.groups {
+		g := &s.notifying.groups[i]
+		if strings.HasPrefix(g.Source.Kind, "SELECTED") {
+			continue
+		}
+		in := g.Source.Kind == "PERSONAL" || g.Source.Kind == "INBOXES" && folder == maildir.Inbox ||
+			g.Source.Kind == "SUBSCRIBED" && slices.Contains(s.notifying.subscriptions, folder)
+		for _, name := range g.Source.Names {
+			in = in || len(s.below(name, g.Source.Kind, []string{folder})) > 0
+		}
+		if in {
+			return g
+		}
+	}
+	return nil
+}
+
+func (s *session) wantsStatus(folder string) bool {
+	g := s.groupOf(folder)
+	return g != nil && g.Has("MESSAGENEW")
+}
+
+// selectedGroup returns what the client wants of the selected mailbox.
+func (s *session) selectedGroup() *imap.NotifyGroup {
+	if s.notifying == nil || s.box == nil {
+		return nil
+	}
+	for i := range s.notifying.groups {
+		if g := &s.notifying.groups[i]; strings.HasPrefix(g.Source.Kind, "SELECTED") {
+			return g
+		}
+	}
+	return nil
+}
+
+// news tells of what was heard, between commands and in IDLE.
+func (s *session) news() error {
+	heard, names := s.notifying.watch.Heard()
+	if g := s.selectedGroup(); g != nil && g.Has("MESSAGENEW") && slices.Contains(heard, s.box.Name) {
+		if err := s.update(g.Source.Kind == "SELECTED" || s.idling); err != nil {
+			return err
+		}
+	}
+	if names {
+		if err := s.newNames(); err != nil {
+			return err
+		}
+	}
+	for _, folder := range heard {
+		if s.isSelected(folder) || !s.wantsStatus(folder) || !s.Store.Exists(folder) {
+			continue
+		}
+		text, err := s.statusText(folder)
+		if err != nil {
+			return err
+		}
+		if s.notifying.told[folder] != text {
+			s.notifying.told[folder] = text
+			s.tellNotified(folder)
+		}
+	}
+	return nil
+}
+
+// statusText is what STATUS says of a folder that is not selected: RFC 5465
+// section 5.
+func (s *session) statusText(folder string) (string, error) {
+	items := []string{"MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN"}
+	if s.on.condstore {
+		items = append(items, "HIGHESTMODSEQ")
+	}
+	return s.statusItems(folder, items)
+}
+
+func (s *session) tellNotified(folder string) {
+	if name, ok := s.mailboxName(folder); ok {
+		s.w.Raw("* STATUS ").Mailbox(name).Raw(" (" + s.notifying.told[folder] + ")").CRLF()
+	}
+}
+
+// newNames tells of folders and subscriptions that have come or gone: RFC 5465
+// section 5.4 and 5.5.
+func (s *session) newNames() error {
+	all, err := s.listing()
+	if err != nil {
+		return err
+	}
+	subscriptions, err := s.Store.Subscriptions()
+	if err != nil {
+		return err
+	}
+	nt := s.notifying
+	before, subscribed := nt.folders, nt.subscriptions
+	nt.folders, nt.subscriptions = all.folders, subscriptions
+	nt.watch.Add(all.folders)
+	for _, folder := range union(before, all.folders) {
+		now := slices.Contains(all.folders, folder)
+		if now == slices.Contains(before, folder) {
+			continue
+		}
+		if !now {
+			delete(nt.told, folder)
+			s.tellName(folder, "MAILBOXNAME", goimap.MailboxAttrNonExistent)
+		} else {
+			s.tellName(folder, "MAILBOXNAME", goimap.MailboxAttr(all.use[folder]))
+		}
+	}
+	for _, folder := range union(subscribed, subscriptions) {
+		now := slices.Contains(subscriptions, folder)
+		if now == slices.Contains(subscribed, folder) {
+			continue
+		}
+		if now {
+			s.tellName(folder, "SUBSCRIPTIONCHANGE", goimap.MailboxAttrSubscribed)
+		} else {
+			s.tellName(folder, "SUBSCRIPTIONCHANGE", "")
+		}
+	}
+	return nil
+}
+
+// tellName sends a LIST response if the client wants such of the folder.
+func (s *session) tellName(folder, event string, attr goimap.MailboxAttr) {
+	g := s.groupOf(folder)
+	name, ok := s.mailboxName(folder)
+	if g == nil || !g.Has(event) || !ok {
+		return
+	}
+	s.w.Raw("* LIST (" + string(attr) + `) "` + separator + `" `).Mailbox(name).CRLF()
+}
+
+// fetchNew sends what the client wants of messages from place first on, which
+// are new: RFC 5465 section 5.2.
+func (s *session) fetchNew(first int) error {
+	g := s.selectedGroup()
+	if g == nil || g.New == nil || first >= s.box.exists {
+		return nil
+	}
+	places := make([]int, 0, s.box.exists-first)
+	for place := first; place < s.box.exists; place++ {
+		places = append(places, place)
+	}
+	items := *g.New
+	items.UID = true
+	_, err := s.fetchAll(places, &items)
+	return err
+}
