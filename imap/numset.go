@@ -184,7 +184,7 @@ func (r PartialRange) Window(n int) (first, behind int) {
 	if r.First < 0 {
 		a, b = int64(n)+a+1, int64(n)+b+1
 	}
-	first, behind = int(max(a, 1))-1, int(min(b, int64(n)))
+	first, behind = min(int(max(a, 1))-1, n), int(min(b, int64(n)))
 	return first, max(first, behind)
 }
 

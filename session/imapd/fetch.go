@@ -36,7 +36,7 @@ func (s *session) fetch(uid bool) error {
 	}
 	if items.Partial != nil {
 		first, behind := items.Partial.Window(len(places))
-		places = places[min(first, len(places)):behind]
+		places = places[first:behind]
 	}
 	lost, err := s.fetchAll(places, &items)
 	if err != nil {

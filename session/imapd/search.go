@@ -127,7 +127,7 @@ func (r *result) wanted(o *imap.ReturnOptions) (places []int) {
 	}
 	if o.Partial != nil {
 		first, behind := o.Partial.Window(len(r.places))
-		places = append(places, r.places[min(first, len(r.places)):behind]...)
+		places = append(places, r.places[first:behind]...)
 	}
 	slices.Sort(places)
 	return slices.Compact(places)
