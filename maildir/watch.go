@@ -149,7 +149,7 @@ func (f *Folder) followEvents() error {
 		if len(events) == 0 {
 			return nil
 		}
-		if l, missing := f.weigh(events); len(l.fresh)+len(l.edits)+len(missing) == 0 {
+		if l, missing, early := f.weigh(events); len(l.fresh)+len(l.edits)+len(missing) == 0 && !early {
 			return nil // this session's own changes, or told by another in the index
 		}
 	}
@@ -161,7 +161,7 @@ func (f *Folder) followEvents() error {
 	}
 	err := f.withLock(func() error {
 		f.readKeywords()
-		l, missing := f.weigh(events)
+		l, missing, _ := f.weigh(events)
 		if len(missing) > 0 && slices.ContainsFunc(events, func(e *event) bool { return e.absent && !e.deleted }) {
 			return f.scan() // perhaps only half of a rename was heard of
 		}
@@ -180,8 +180,9 @@ func (f *Folder) followEvents() error {
 	return err
 }
 
-// weigh compares events with the index.
-func (f *Folder) weigh(events []*event) (l *look, missing []int) {
+// weigh compares events with the index. early says that a record is newer than
+// the header: another session has written it, and not yet made it known.
+func (f *Folder) weigh(events []*event) (l *look, missing []int, early bool) {
 	l = &look{}
 	for i, n := range f.recordsOf(events) {
 		e := events[i]
@@ -191,14 +192,17 @@ func (f *Folder) weigh(events []*event) (l *look, missing []int) {
 			}
 			continue
 		}
-		switch r := f.ix.record(n); {
+		r := f.ix.record(n)
+		early = early || r.modseq > f.ix.modseq
+		switch {
 		case e.absent && r.state&stateExpunged == 0:
 			missing = append(missing, n)
-		case !e.absent && !f.matches(n, e.info, e.colon, e.inNew):
+		case !e.absent && !f.matches(n, e.info, e.colon, e.inNew) && f.isFile(&e.found):
+			// Else it has another name by now, or is gone: another event tells.
 			l.edits = append(l.edits, edit{n, &e.found})
 		}
 	}
-	return l, missing
+	return l, missing, early
 }
 
 // recordsOf returns the records that events are about; -1: there is none.

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"io"
@@ -24,7 +25,8 @@ func (s *session) compress(bool) error {
 	if s.deflate != nil {
 		return imap.No("COMPRESSIONACTIVE", "Compression is on")
 	}
-	deflate, err := flate.NewWriter(s.conn, flate.DefaultCompression)
+	packed := bufio.NewWriterSize(s.conn, 16<<10) // deflate writes a little at a time
+	deflate, err := flate.NewWriter(packed, flate.DefaultCompression)
 	if err != nil {
 		return err
 	}
@@ -32,7 +34,7 @@ func (s *session) compress(bool) error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	s.deflate = deflate
+	s.deflate, s.packed = deflate, packed
 	s.in = newInflater(s.conn, s.d.Buffered())
 	return nil
 }
@@ -40,8 +42,12 @@ func (s *session) compress(bool) error {
 // flush sends what has been gathered.
 func (s *session) flush() error {
 	err := s.w.Flush()
-	if err == nil && s.deflate != nil {
-		err = s.deflate.Flush()
+	if err != nil || !s.packing { // an empty block behind COMPRESS's OK confuses clients
+		return err
+	}
+	s.packing = false
+	if err = s.deflate.Flush(); err == nil {
+		err = s.packed.Flush()
 	}
 	return err
 }
@@ -49,6 +55,7 @@ func (s *session) flush() error {
 // Write is what the encoder writes to.
 func (s *session) Write(p []byte) (int, error) {
 	if s.deflate != nil {
+		s.packing = true
 		return s.deflate.Write(p)
 	}
 	return s.conn.Write(p)

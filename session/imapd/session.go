@@ -44,6 +44,8 @@ type session struct {
 	conn      Conn
 	in        io.Reader     // the connection, or what it inflates to
 	deflate   *flate.Writer // nil: no compression
+	packed    *bufio.Writer // what deflate writes to
+	packing   bool          // deflate has something to flush
 	d         *imap.Decoder
 	w         *imap.Encoder
 	box       *mailbox        // nil: none is selected
