@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/mail"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -15,7 +16,14 @@ import (
 // Fold makes a text comparable without regard to case, and to how its letters
 // are put together: i;unicode-casemap, RFC 5051.
 func Fold(s string) string {
-	folded, _ := appendFolded(make([]byte, 0, len(s)), []byte(s), true)
+	folded := make([]byte, 0, len(s))
+	for _, r := range s {
+		if r < utf8.RuneSelf {
+			folded = append(folded, lowerASCII(byte(r)))
+		} else {
+			folded = appendFoldedRune(folded, r)
+		}
+	}
 	return string(folded)
 }
 
@@ -99,21 +107,31 @@ func (p *Part) decoded(f io.ReaderAt) io.Reader {
 // searchChunk is how much text is looked at together.
 const searchChunk = 16 << 10
 
+// A searcher has the memory of one search in a stream.
+type searcher struct {
+	raw    [searchChunk]byte
+	folded []byte
+	folder folder
+}
+
+var searchers = sync.Pool{New: func() any { return &searcher{folded: make([]byte, 0, 2*searchChunk)} }}
+
 // contains looks for a folded text in a stream of UTF-8. What a broken transfer
 // encoding leaves unreadable is passed over.
 func contains(r io.Reader, text string) bool {
 	if text == "" {
 		return true
 	}
-	raw := make([]byte, 0, searchChunk)
-	folded := make([]byte, 0, 2*searchChunk+len(text))
+	s := searchers.Get().(*searcher)
+	defer searchers.Put(s)
+	want := []byte(text)
+	folded, held := s.folded[:0], 0
 	for {
-		n, err := r.Read(raw[len(raw):cap(raw)])
-		raw = raw[:len(raw)+n]
-		rest := raw
-		folded, rest = appendFolded(folded, rest, err != nil)
-		raw = raw[:copy(raw[:cap(raw)], rest)]
-		if bytes.Contains(folded, []byte(text)) {
+		n, err := r.Read(s.raw[held:])
+		var rest []byte
+		folded, rest = s.folder.append(folded, s.raw[:held+n], err != nil)
+		held = copy(s.raw[:], rest)
+		if bytes.Contains(folded, want) {
 			return true
 		}
 		if err != nil {
@@ -121,22 +139,48 @@ func contains(r io.Reader, text string) bool {
 		}
 		keep := min(len(folded), len(text)-1) // a hit may lie across the border
 		folded = folded[:copy(folded, folded[len(folded)-keep:])]
+		s.folded = folded
 	}
 }
 
-// appendFolded appends src as Fold makes it, and returns what may be the
-// beginning of a letter.
-func appendFolded(dst, src []byte, end bool) (folded, rest []byte) {
+// A folder folds text, and remembers the letters beyond ASCII that came last.
+type folder struct {
+	known [256]struct {
+		r     rune
+		size  uint8
+		bytes [7]byte
+	}
+}
+
+// append appends src as Fold makes it, and returns what may be the beginning of
+// a letter.
+func (f *folder) append(dst, src []byte, end bool) (folded, rest []byte) {
 	for len(src) > 0 {
-		if c := src[0]; c < utf8.RuneSelf {
-			dst, src = append(dst, lowerASCII(c)), src[1:]
-			continue
+		n := 0
+		for n < len(src) && src[n] < utf8.RuneSelf {
+			n++
 		}
-		if !end && !utf8.FullRune(src) {
+		at := len(dst)
+		dst = append(dst, src[:n]...)
+		for i, c := range dst[at:] {
+			dst[at+i] = lowerASCII(c)
+		}
+		if src = src[n:]; len(src) == 0 || !end && !utf8.FullRune(src) {
 			break
 		}
 		r, size := utf8.DecodeRune(src)
-		dst, src = appendFoldedRune(dst, r), src[size:]
+		src = src[size:]
+		k := &f.known[uint32(r)%uint32(len(f.known))]
+		if k.r == r {
+			dst = append(dst, k.bytes[:k.size]...)
+			continue
+		}
+		at = len(dst)
+		dst = appendFoldedRune(dst, r)
+		if size := len(dst) - at; size <= len(k.bytes) {
+			k.r, k.size = r, uint8(size)
+			copy(k.bytes[:], dst[at:])
+		}
 	}
 	return dst, src
 }

@@ -75,8 +75,16 @@ func (q *lenientQP) Read(p []byte) (int, error) {
 		}
 		n, err := q.r.Read(q.in[:])
 		q.out = q.out[:0]
-		for _, c := range q.in[:n] {
-			q.take(c)
+		for in := q.in[:n]; len(in) > 0; {
+			if len(q.held) == 0 && len(q.spaces) == 0 { // most bytes stand for themselves
+				plain := plainQP(in)
+				q.out = append(q.out, in[:plain]...)
+				if in = in[plain:]; len(in) == 0 {
+					break
+				}
+			}
+			q.take(in[0])
+			in = in[1:]
 		}
 		if q.err = err; err != nil && len(q.held) > 1 {
 			q.emit(q.held...)
@@ -85,6 +93,22 @@ func (q *lenientQP) Read(p []byte) (int, error) {
 	n := copy(p, q.out)
 	q.out = q.out[n:]
 	return n, nil
+}
+
+// plainQP returns how many bytes stand for themselves, single spaces between
+// them included.
+func plainQP(b []byte) int {
+	n := 0
+	for n < len(b) {
+		switch c := b[n]; {
+		case c == '=' || c == '\t':
+			return n
+		case c == ' ' && (n+1 == len(b) || b[n+1] <= ' ' || b[n+1] == '='):
+			return n
+		}
+		n++
+	}
+	return n
 }
 
 func (q *lenientQP) emit(b ...byte) {
