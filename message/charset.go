@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"mime"
 	"strings"
@@ -53,14 +54,13 @@ func (guess) Reset() {}
 
 func (guess) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
+		n := copy(dst[nDst:], src[nSrc:nSrc+asciiPrefix(src[nSrc:])])
+		if nDst, nSrc = nDst+n, nSrc+n; nSrc == len(src) {
+			break
+		}
 		c := src[nSrc]
 		if c < utf8.RuneSelf {
-			if nDst == len(dst) {
-				return nDst, nSrc, transform.ErrShortDst
-			}
-			dst[nDst] = c
-			nDst, nSrc = nDst+1, nSrc+1
-			continue
+			return nDst, nSrc, transform.ErrShortDst
 		}
 		if !atEOF && !utf8.FullRune(src[nSrc:]) {
 			return nDst, nSrc, transform.ErrShortSrc
@@ -76,6 +76,18 @@ func (guess) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) 
 		nSrc += size
 	}
 	return nDst, nSrc, nil
+}
+
+// asciiPrefix returns how many bytes of ASCII there are at the beginning.
+func asciiPrefix(b []byte) int {
+	n := 0
+	for len(b)-n >= 8 && binary.LittleEndian.Uint64(b[n:])&0x8080808080808080 == 0 {
+		n += 8
+	}
+	for n < len(b) && b[n] < utf8.RuneSelf {
+		n++
+	}
+	return n
 }
 
 // UTF8 returns a field's value as text: encoded words decoded (RFC 2047), and

@@ -156,10 +156,7 @@ type folder struct {
 // a letter.
 func (f *folder) append(dst, src []byte, end bool) (folded, rest []byte) {
 	for len(src) > 0 {
-		n := 0
-		for n < len(src) && src[n] < utf8.RuneSelf {
-			n++
-		}
+		n := asciiPrefix(src)
 		at := len(dst)
 		dst = append(dst, src[:n]...)
 		for i, c := range dst[at:] {
