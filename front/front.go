@@ -32,6 +32,7 @@ type front struct {
 	state tls.ConnectionState
 	tries int    // failed logins
 	early string // a command that was read but is the session's to answer
+	ask   func(*login.Request) (login.Status, error)
 }
 
 // A dialogue speaks one protocol until the monitor has let the client in; it
@@ -55,7 +56,7 @@ func Run() error {
 	if err := dropRights(); err != nil {
 		return err
 	}
-	f := &front{}
+	f := &front{ask: askMonitor}
 	if err := f.receive(); err != nil {
 		if err == io.EOF { // there will be no connection
 			return nil
@@ -121,8 +122,8 @@ func (f *front) upgrade() error {
 // secure says whether a password may be asked for.
 func (f *front) secure() bool { return f.tls != nil }
 
-// ask sends one request to the monitor and waits for its answer.
-func (f *front) ask(r *login.Request) (login.Status, error) {
+// askMonitor sends one request and waits for its answer.
+func askMonitor(r *login.Request) (login.Status, error) {
 	if err := login.WriteRequest(login.FDLogin, r); err != nil {
 		return 0, fmt.Errorf("ask smaild: %w", err)
 	}

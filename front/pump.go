@@ -3,6 +3,8 @@ package front
 import (
 	"io"
 	"net"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"smail/login"
@@ -18,6 +20,7 @@ const lastWords = 30 * time.Second
 // pump copies between the client and the session until one of them ends. What
 // the client sent early goes first, behind the Hello.
 func (f *front) pump(hello *login.Hello, d dialogue) error {
+	signal.Ignore(syscall.SIGTERM) // the session has a last word
 	early, _ := f.r.Peek(f.r.Buffered())
 	err := login.WriteHello(f.mail, hello)
 	if err == nil {

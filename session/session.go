@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"os/user"
 	"strconv"
 	"sync"
@@ -129,6 +130,7 @@ type Conn struct {
 	timeout     time.Duration
 	mu          sync.Mutex // an interrupt and its deadline go together
 	interrupted bool
+	terminated  bool
 }
 
 func openConn(timeout time.Duration) (*Conn, error) {
@@ -181,6 +183,27 @@ func (c *Conn) Interrupt() {
 	defer c.mu.Unlock()
 	c.interrupted = true
 	c.in.SetReadDeadline(time.Unix(1, 0))
+}
+
+// HeedSIGTERM makes a SIGTERM an Interrupt; Terminated says whether there was
+// one. Without it the signal ends the process at once.
+func (c *Conn) HeedSIGTERM() {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	go func() {
+		<-term
+		c.mu.Lock()
+		c.terminated = true
+		c.mu.Unlock()
+		c.Interrupt()
+	}()
+}
+
+// Terminated says whether the process is to end.
+func (c *Conn) Terminated() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.terminated
 }
 
 // Calm takes back an Interrupt that no Read has seen.

@@ -108,6 +108,7 @@ type viewer struct {
 	t       *testing.T
 	name    string
 	qresync bool
+	cmd     *exec.Cmd
 	w       io.Writer
 	r       *bufio.Reader
 	tag     int
@@ -131,7 +132,7 @@ func (h *host) newViewer(name string, qresync bool) *viewer {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { in.Close(); cmd.Wait() })
-	c := &viewer{t: h.t, name: name, qresync: qresync, w: in, r: bufio.NewReader(out), flags: map[uint32]string{}}
+	c := &viewer{t: h.t, name: name, qresync: qresync, cmd: cmd, w: in, r: bufio.NewReader(out), flags: map[uint32]string{}}
 	c.r.ReadString('\n')
 	if qresync {
 		c.command("ENABLE QRESYNC")

@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -73,5 +74,39 @@ func (c *viewer) until(prefix string) {
 		if strings.HasPrefix(line, prefix) {
 			return
 		}
+	}
+}
+
+// TestSIGTERM: a session finishes the command in hand, says BYE with a reason,
+// and ends.
+func TestSIGTERM(t *testing.T) {
+	needRoot(t)
+	h := newHost(t)
+	h.deliver(h.alice, "Subject: x\n\nx\n")
+	for what, say := range map[string]string{
+		"waiting":      "",
+		"in IDLE":      "a IDLE\r\n",
+		"in a literal": "a APPEND INBOX {5+}\r\nab",
+	} {
+		t.Run(what, func(t *testing.T) {
+			c := h.newViewer(what, false)
+			fmt.Fprint(c.w, say)
+			if what == "in IDLE" {
+				c.until("+")
+			}
+			time.Sleep(100 * time.Millisecond)
+			if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if what == "in a literal" {
+				time.Sleep(100 * time.Millisecond)
+				fmt.Fprint(c.w, "cde\r\n")
+				c.until("a OK [APPENDUID")
+			}
+			c.until("* BYE The server is going down")
+			if err := c.cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

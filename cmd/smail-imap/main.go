@@ -34,6 +34,7 @@ func main() {
 		session.Fail(err)
 		os.Exit(1)
 	}
+	s.Conn.HeedSIGTERM()
 	did, err := imapd.Serve(s.Conn, o)
 	o.Store.Close()
 	s.End(err, did...)

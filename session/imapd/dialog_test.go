@@ -142,6 +142,8 @@ func (p *pipe) Interrupt() {
 
 func (p *pipe) Calm() { p.interrupted.Store(false) }
 
+func (p *pipe) Terminated() bool { return false }
+
 func (p *pipe) Read(b []byte) (int, error) {
 	p.SetReadDeadline(time.Time{})
 	if p.interrupted.Swap(false) {
@@ -251,6 +253,7 @@ func (c *brokenConn) Read(p []byte) (int, error) {
 func (c *brokenConn) Write(p []byte) (int, error) { return len(p), c.write }
 func (c *brokenConn) Interrupt()                  {}
 func (c *brokenConn) Calm()                       {}
+func (c *brokenConn) Terminated() bool            { return false }
 
 // TestLostClient: whatever is wrong with the connection, the session ends.
 func TestLostClient(t *testing.T) {

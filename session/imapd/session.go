@@ -20,11 +20,13 @@ import (
 )
 
 // A Conn is the client's side. Interrupt makes a Read that waits return
-// ErrInterrupted's like; Calm takes it back.
+// ErrInterrupted's like; Calm takes it back. Terminated says that the session is
+// to end, of which a Read that waits is interrupted.
 type Conn interface {
 	io.ReadWriter
 	Interrupt()
 	Calm()
+	Terminated() bool
 }
 
 // Options are what a session is told.
@@ -84,6 +86,9 @@ func (s *session) done() []string {
 	return append(pairs, "client", s.client)
 }
 
+// errTerminated ends a session that was sent SIGTERM, between commands.
+var errTerminated = imap.Bye("The server is going down")
+
 // errLogout ends a session as the client wished.
 var errLogout = errors.New("logout")
 
@@ -98,6 +103,9 @@ func (r flushingReader) Read(p []byte) (int, error) {
 	for {
 		n, err := r.s.in.Read(p)
 		if n == 0 && err != nil && err == r.s.Interrupted && !r.s.idling {
+			if r.s.between && r.s.conn.Terminated() {
+				return 0, errTerminated
+			}
 			if r.s.notifying != nil && r.s.between {
 				if err := r.s.tellNews(); err != nil {
 					return 0, err
@@ -163,12 +171,15 @@ func (s *session) command() error {
 	}
 	var name string
 	s.tag = ""
+	if s.conn.Terminated() {
+		return s.reply(errTerminated)
+	}
 	if s.notifying != nil {
 		if err := s.tellNews(); err != nil {
 			return s.reply(err)
 		}
-		s.between = true
 	}
+	s.between = true
 	if !s.d.Tag(&s.tag) || !s.d.SP() || !s.d.Keyword(&name) {
 		return s.reply(s.d.Err())
 	}
