@@ -17,7 +17,7 @@ LIB      = $(DESTDIR)$(PREFIX)/lib
 # Which of packaging/pam.d fits this host.
 FAMILY  ?= $(if $(wildcard /etc/pam.d/common-auth),debian,fedora)
 
-.PHONY: build run test crashtest systemtest bench install deb rpm clean vet
+.PHONY: build run test crashtest fuzz systemtest bench install deb rpm clean vet
 
 build:
 	@packaging/deps build
@@ -41,6 +41,11 @@ test: build vet
 crashtest: build
 	@packaging/deps test
 	SMAIL_TEST_ALL=1 SMAIL_CRASHTEST=1 $(GO) test -count=1 -timeout 60m -v -run 'Anywhere|OnTheDisk|Converge' ./test
+
+# Every parser of a stranger's bytes, and whole sessions: FUZZTIME each, those of FUZZ.
+FUZZTIME ?= 10m
+fuzz: build
+	@test/fuzz $(FUZZTIME) '$(FUZZ)'
 
 # Boots Debian roots and installs the packages there; as root, some five minutes.
 systemtest:
