@@ -65,6 +65,9 @@ func (d *Decoder) Err() error { return d.err }
 // Begin starts a new command.
 func (d *Decoder) Begin() { d.err, d.length, d.literals, d.ended = nil, 0, 0, false }
 
+// Begun says whether something of the command has been read.
+func (d *Decoder) Begun() bool { return d.length > 0 }
+
 // Ended says whether the command was read to its end.
 func (d *Decoder) Ended() bool { return d.ended }
 

@@ -66,6 +66,8 @@ func TestIdleHearsAll(t *testing.T) {
 // until reads lines to the first that begins so.
 func (c *viewer) until(prefix string) {
 	c.t.Helper()
+	late := time.AfterFunc(20*time.Second, func() { c.cmd.Process.Kill() })
+	defer late.Stop()
 	for {
 		line, err := c.r.ReadString('\n')
 		if err != nil {

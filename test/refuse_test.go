@@ -344,7 +344,7 @@ func TestVanishedMessage(t *testing.T) {
 	os.Remove(files[1])
 	os.Rename(files[2], files[2]+"S") // and another renamed, which changes nothing
 	got := d.until("c FETCH 1:3 (UID BODY.PEEK[])", "c ")
-	if !strings.Contains(got, "c NO [EXPUNGEISSUED]") || !strings.Contains(got, "* 1 FETCH") || !strings.Contains(got, "* 3 FETCH (UID 3") {
+	if !strings.Contains(got, "c OK [EXPUNGEISSUED]") || !strings.Contains(got, "* 1 FETCH") || !strings.Contains(got, "* 3 FETCH (UID 3") {
 		t.Errorf("got %s", got)
 	}
 	if got := d.until("d NOOP", "d OK"); !strings.Contains(got, "* 2 EXPUNGE\n") {

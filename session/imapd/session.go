@@ -60,7 +60,6 @@ type session struct {
 	count     counters
 	bad       int       // commands in a row that broke the grammar
 	notifying *notifier // nil: NOTIFY is not on
-	between   bool      // commands: the client may be told of news
 	idling    bool      // within IDLE, where news may interrupt reading
 	lost      error     // why the client cannot be heard or reached any more
 }
@@ -87,7 +86,7 @@ func (s *session) done() []string {
 }
 
 // errTerminated ends a session that was sent SIGTERM, between commands.
-var errTerminated = imap.Bye("The server is going down")
+var errTerminated = &goimap.Error{Type: goimap.StatusResponseTypeBye, Text: "The server is going down"}
 
 // errLogout ends a session as the client wished.
 var errLogout = errors.New("logout")
@@ -103,17 +102,17 @@ func (r flushingReader) Read(p []byte) (int, error) {
 	for {
 		n, err := r.s.in.Read(p)
 		if n == 0 && err != nil && err == r.s.Interrupted && !r.s.idling {
-			if r.s.between && r.s.conn.Terminated() {
+			between := !r.s.d.Begun() // commands
+			if between && r.s.conn.Terminated() {
 				return 0, errTerminated
 			}
-			if r.s.notifying != nil && r.s.between {
+			if between && r.s.notifying != nil {
 				if err := r.s.tellNews(); err != nil {
 					return 0, err
 				}
 			}
 			continue // else it is too late for the IDLE that it was meant for
 		}
-		r.s.between = false
 		var ours *goimap.Error // of which the client can still hear
 		if err != nil && err != r.s.Interrupted && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.As(err, &ours) {
 			r.s.lost = err
@@ -165,21 +164,21 @@ func Refuse(w io.Writer, tag string) {
 
 // command reads and carries out one command. Its error ends the session.
 func (s *session) command() error {
-	s.d.Begin()
-	if s.box != nil {
-		s.box.vanished = false
-	}
-	var name string
 	s.tag = ""
 	if s.conn.Terminated() {
-		return s.reply(errTerminated)
+		s.w.Status("*", errTerminated.Type, "", errTerminated.Text)
+		return errTerminated
 	}
 	if s.notifying != nil {
 		if err := s.tellNews(); err != nil {
 			return s.reply(err)
 		}
 	}
-	s.between = true
+	s.d.Begin()
+	if s.box != nil {
+		s.box.vanished = false
+	}
+	var name string
 	if !s.d.Tag(&s.tag) || !s.d.SP() || !s.d.Keyword(&name) {
 		return s.reply(s.d.Err())
 	}
