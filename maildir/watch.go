@@ -304,7 +304,7 @@ func (f *Folder) Watch(changed func()) *Watch {
 	f.follow()
 	w := &Watch{w: f.watch, stop: make(chan struct{}), done: make(chan struct{})}
 	if f.watch == nil || f.watch.fd < 0 {
-		go w.poll(changed)
+		go poll(changed, w.stop, w.done)
 	} else {
 		go w.wait(changed)
 	}
@@ -323,13 +323,14 @@ func (w *Watch) wait(changed func()) {
 	})
 }
 
-func (w *Watch) poll(changed func()) {
-	defer close(w.done)
+// poll calls changed now and then, where nothing tells of changes.
+func poll(changed func(), stop, done chan struct{}) {
+	defer close(done)
 	t := time.NewTicker(pollInterval)
 	defer t.Stop()
 	for {
 		select {
-		case <-w.stop:
+		case <-stop:
 			return
 		case <-t.C:
 			changed()

@@ -53,7 +53,7 @@ func (s *Store) WatchTree(folders []string, changed func()) *TreeWatch {
 		}
 	}
 	if w.fd < 0 {
-		go w.poll(changed)
+		go poll(changed, w.stop, w.done)
 	} else {
 		w.file = os.NewFile(uintptr(w.fd), "inotify")
 		go w.wait(changed)
@@ -97,20 +97,6 @@ func (w *TreeWatch) wait(changed func()) {
 		changed()
 		return false
 	})
-}
-
-func (w *TreeWatch) poll(changed func()) {
-	defer close(w.done)
-	t := time.NewTicker(pollInterval)
-	defer t.Stop()
-	for {
-		select {
-		case <-w.stop:
-			return
-		case <-t.C:
-			changed()
-		}
-	}
 }
 
 // Heard returns the watched folders in which something may have changed since

@@ -12,13 +12,17 @@ import (
 // maxMetadataEntries bounds what clients may note of one mailbox.
 const maxMetadataEntries = 500
 
-// metadataFolder returns where the metadata of a mailbox are: "" for the
-// server's own.
+// metadataFolder returns where the metadata of a mailbox are, which is made if
+// it is offered: "" for the server's own.
 func (s *session) metadataFolder(mailbox string) (string, error) {
 	if mailbox == "" {
 		return "", nil
 	}
-	return s.folderName(mailbox)
+	folder, err := s.folderName(mailbox)
+	if err == nil {
+		err = s.makeOffered(folder)
+	}
+	return folder, err
 }
 
 // getMetadata: RFC 5464 section 4.2.
@@ -31,11 +35,6 @@ func (s *session) getMetadata(bool) error {
 	folder, err := s.metadataFolder(name)
 	if err != nil {
 		return err
-	}
-	if folder != "" {
-		if err := s.makeOffered(folder); err != nil {
-			return err
-		}
 	}
 	entries, err := s.Store.Metadata(folder)
 	if err != nil {
@@ -117,11 +116,6 @@ func (s *session) setMetadata(bool) error {
 	folder, err := s.metadataFolder(name)
 	if err != nil {
 		return err
-	}
-	if folder != "" {
-		if err := s.makeOffered(folder); err != nil {
-			return err
-		}
 	}
 	for _, e := range changes {
 		if e.Name == useEntry && e.Value != nil {
