@@ -53,6 +53,7 @@ func (s *Store) WatchTree(folders []string, changed func()) *TreeWatch {
 		}
 	}
 	if w.fd < 0 {
+		w.Add(folders)
 		go poll(changed, w.stop, w.done)
 	} else {
 		w.file = os.NewFile(uintptr(w.fd), "inotify")
@@ -81,7 +82,11 @@ func (w *TreeWatch) add(name string) error {
 // Add watches further folders.
 func (w *TreeWatch) Add(folders []string) {
 	for _, name := range folders {
-		if w.fd >= 0 && !w.watched[name] {
+		switch {
+		case w.watched[name]:
+		case w.fd < 0:
+			w.watched[name] = true // as far as one looks now and then
+		default:
 			w.add(name)
 		}
 	}

@@ -1,5 +1,5 @@
 # neomutt against smail, on a terminal of its own: header cache, CONDSTORE,
-# QRESYNC, COMPRESS and IDLE. The password comes on standard input.
+# QRESYNC, IDLE, and COMPRESS where it was built with that. The password comes on standard input.
 import glob, os, pty, re, select, sys, time
 
 user, cert, port, maildir, work = sys.argv[1:]
