@@ -130,3 +130,47 @@ func TestForeignLockIsKept(t *testing.T) {
 		t.Error("another's lock was removed")
 	}
 }
+
+// TestCopyLooksAgain: a copy into its own folder that finds a message renamed,
+// and new mail as it looks for it, leaves UIDs in order to everybody.
+func TestCopyLooksAgain(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,", "x")
+	f := open(t, s, Inbox)
+	beside := open(t, other(t, s), Inbox)
+	os.Rename(filepath.Join(s.root, "cur/a:2,"), filepath.Join(s.root, "cur/a:2,S"))
+	put(t, s, "new/b", "x")
+	_, to, err := f.Copy([]int{0}, f)
+	if err != nil || len(to) != 1 || to[0] != 2 {
+		t.Fatalf("copied to %v, %v", to, err)
+	}
+	for what, f := range map[string]*Folder{"the copying session": f, "one beside it": beside, "a new one": open(t, other(t, s), Inbox)} {
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if f.Len() == 3 {
+			want(t, what, keys(f), fmt.Sprintf("1:a 2:%s 3:b", f.Key(1)))
+		} else {
+			t.Errorf("%s has %s", what, keys(f))
+		}
+	}
+}
+
+// TestUIDsOfAnotherServer: messages to which another server gave UIDs come
+// ahead of one that is put into the folder now.
+func TestUIDsOfAnotherServer(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,", "x")
+	f := open(t, s, Inbox)
+	list, err := os.OpenFile(filepath.Join(s.root, uidlistName), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(list, "2 :b")
+	list.Close()
+	put(t, s, "cur/b:2,", "x")
+	if uid := deliver(t, f, "x", 0); uid != 3 {
+		t.Errorf("UID %d", uid)
+	}
+	want(t, "messages", keys(f), "1:a 2:b 3:"+f.Key(2))
+}

@@ -127,8 +127,11 @@ func sizesOf(r *record) string {
 	return s
 }
 
-// run puts each message, as far as it is still there.
+// run puts each message, as far as it is still there. Where it has to look for
+// one, new messages wait: their UIDs come behind the reserved ones.
 func (t *transfer) run(put func(r *record, dest *Folder, name string) error) error {
+	t.dest.reserving = true
+	defer func() { t.dest.reserving = false }()
 	for i, place := range t.places {
 		r := t.f.record(t.f.number(place))
 		flags, err := t.f.translate(r.flags, t.dest)
@@ -161,8 +164,14 @@ func (t *transfer) finish() (from, to []uint32) {
 	return from, to
 }
 
-// insert appends the record of a message that this session has put here.
+// insert appends the record of a message that this session has put here. The
+// index may have been made anew since its UID was reserved: then it has the
+// message already, or the next look finds it.
 func (f *Folder) insert(r *record, key []byte, info string) {
+	if n := int(f.ix.count); n > 0 && f.ix.record(n-1).uid >= r.uid {
+		f.ix.stamps[0].settled = false
+		return
+	}
 	before := f.ix.modseq
 	r.modseq = f.ix.change()
 	f.mine(r.modseq, before)

@@ -40,6 +40,7 @@ type Folder struct {
 	hints        map[string]int    // records that this session has changed, by key
 	guids        map[uint32]string // of the uidlist guidsOf, by UID
 	guidsOf      fileStamp
+	reserving    bool // a transfer has UIDs for messages that are not there yet
 	courier      bool // the uidlist was made of Courier's, whose keywords are to follow
 }
 

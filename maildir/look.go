@@ -64,6 +64,15 @@ func (f *Folder) look() (*look, error) {
 	return l, nil
 }
 
+// unsettle has the directories read again next time.
+func (l *look) unsettle() { l.stamps[0].settled, l.stamps[1].settled = false, false }
+
+// leaveNew leaves new messages to the next look.
+func (l *look) leaveNew() {
+	l.fresh = nil
+	l.unsettle()
+}
+
 // stampDir says what the stamp of a directory will be that is read now.
 func stampDir(fd int) (dirStamp, error) {
 	start := time.Now()

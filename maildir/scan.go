@@ -112,8 +112,14 @@ func (f *Folder) scan() error {
 		if err != nil {
 			return err
 		}
-		missing = slices.DeleteFunc(missing, func(n int) bool { return again.seen[n] || l.seen[n] })
+		missing = slices.DeleteFunc(f.missing(again), func(n int) bool { return l.seen[n] })
+		if len(missing) < len(f.missing(again)) { // gone between the looks, or missed by the second
+			again.unsettle()
+		}
 		l = again
+	}
+	if f.reserving {
+		l.leaveNew()
 	}
 	agree := !f.ix.broken
 	if agree {
@@ -121,7 +127,11 @@ func (f *Folder) scan() error {
 			return err
 		}
 	}
+	if f.reserving && agree {
+		return nil
+	}
 	if !agree { // the uidlist was made anew, or says otherwise
+		f.reserving = false // what is reserved is in the uidlist
 		f.adopt(emptyIndex())
 		return f.scan()
 	}

@@ -238,10 +238,16 @@ func (f *Folder) uidlistNow() (*uidlist, error) {
 
 // addUIDs appends records for keys to the uidlist, under the lock, and returns
 // the UID of the first. What is on the disk afterwards never gives one of them
-// to another. The uidlist is read only if another has written it. guids is nil,
-// or has the GUID of each.
+// to another. Only if another server has written the uidlist is it read, and
+// the folder, for lower UIDs come first. guids is nil, or has the GUID of each.
 func (f *Folder) addUIDs(keys [][]byte, guids []string) (first uint32, err error) {
-	stamp, _ := f.uidlistStamp()
+	stamp, exists := f.uidlistStamp()
+	if exists && f.ix.uidlines > 0 && stamp != f.ix.uidlist {
+		if err := f.scan(); err != nil {
+			return 0, err
+		}
+		stamp, _ = f.uidlistStamp()
+	}
 	u := &uidlist{version: 3, uidvalidity: f.ix.uidvalidity, uidnext: f.ix.uidnext, stamp: stamp}
 	if f.ix.uidlines == 0 || stamp != f.ix.uidlist {
 		if u, err = f.uidlistNow(); err != nil {

@@ -52,9 +52,10 @@ func TestConverge(t *testing.T) {
 				c.command("UID FETCH 1:* (FLAGS)")
 				views = append(views, c.view())
 			}
+			last := len(views) - 1
 			for i, v := range views {
-				if v != views[0] {
-					t.Errorf("%s sees\n%s%s sees\n%s", clients[0].name, views[0], clients[i].name, v)
+				if v != views[last] {
+					t.Errorf("%s differs from %s:\n%s", clients[i].name, clients[last].name, lineDiff(v, views[last]))
 				}
 			}
 			commands := 0
@@ -231,6 +232,9 @@ func (c *viewer) believeFetch(text, number, items string) {
 		if c.uids[n-1] != 0 && c.uids[n-1] != uint32(uid) {
 			c.t.Errorf("%s: %s: number %d is %d, was %d", c.name, text, n, uid, c.uids[n-1])
 		}
+		if n > 1 && uint32(uid) <= c.uids[n-2] {
+			c.t.Errorf("%s: %s: number %d is %d, behind %d", c.name, text, n, uid, c.uids[n-2])
+		}
 		c.uids[n-1] = uint32(uid)
 	}
 	if m := flagged.FindStringSubmatch(items); m != nil && c.uids[n-1] != 0 {
@@ -240,13 +244,37 @@ func (c *viewer) believeFetch(text, number, items string) {
 	}
 }
 
-// view is what the client believes.
+// view is what the client believes: a line for each message, and for each whose
+// flags it knows without a number.
 func (c *viewer) view() string {
 	var b strings.Builder
-	for _, uid := range slices.Sorted(maps.Keys(c.flags)) {
-		fmt.Fprintf(&b, "%d %s\n", uid, c.flags[uid])
+	fmt.Fprintln(&b, len(c.uids), "messages")
+	for _, uid := range c.uids {
+		fmt.Fprintln(&b, uid, c.flags[uid])
 	}
-	return fmt.Sprintf("%v\n%s", c.uids, b.String())
+	for _, uid := range slices.Sorted(maps.Keys(c.flags)) {
+		if !slices.Contains(c.uids, uid) {
+			fmt.Fprintln(&b, "without a number:", uid, c.flags[uid])
+		}
+	}
+	return b.String()
+}
+
+// lineDiff is the lines that only a has, after "-", and only b, after "+".
+func lineDiff(a, b string) string {
+	var out strings.Builder
+	as, bs := strings.Split(a, "\n"), strings.Split(b, "\n")
+	for _, l := range as {
+		if !slices.Contains(bs, l) {
+			fmt.Fprintf(&out, "- %s\n", l)
+		}
+	}
+	for _, l := range bs {
+		if !slices.Contains(as, l) {
+			fmt.Fprintf(&out, "+ %s\n", l)
+		}
+	}
+	return out.String()
 }
 
 // work sends commands at random.
