@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +62,7 @@ func (c *connection) holdSession(who *account, how string) error {
 	if err != nil {
 		return errors.Join(c.refuse(err, who.name), who.tx.Close())
 	}
+	passOn(syscall.SIGTERM, pid) // the session has a last word, and PAM one after it
 	err = login.WriteAnswer(c.login, login.Answer{Status: login.OK})
 	for _, fd := range []int{c.login, c.mail, 0, 1} {
 		syscall.Close(fd) // the front must see the session's end, not ours
@@ -71,11 +73,23 @@ func (c *connection) holdSession(who *account, how string) error {
 			break
 		}
 	}
+	signal.Ignore(syscall.SIGTERM)
 	if err := errors.Join(err, who.tx.Close()); err != nil {
 		return err
 	}
 	os.Exit(0)
 	return nil
+}
+
+// passOn sends a signal to a child instead of heeding it.
+func passOn(sig syscall.Signal, pid int) {
+	came := make(chan os.Signal, 1)
+	signal.Notify(came, sig)
+	go func() {
+		for range came {
+			syscall.Kill(pid, sig)
+		}
+	}()
 }
 
 // closeOnExec keeps what PAM's modules may have left open from the session.

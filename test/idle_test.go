@@ -2,6 +2,9 @@ package test
 
 import (
 	"fmt"
+	"os"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,35 +83,61 @@ func (c *viewer) until(prefix string) {
 }
 
 // TestSIGTERM: a session finishes the command in hand, says BYE with a reason,
-// and ends.
+// and ends, whether just the first process of its chain gets the signal or all.
 func TestSIGTERM(t *testing.T) {
-	needRoot(t)
-	h := newHost(t)
-	h.deliver(h.alice, "Subject: x\n\nx\n")
-	for what, say := range map[string]string{
-		"waiting":      "",
-		"in IDLE":      "a IDLE\r\n",
-		"in a literal": "a APPEND INBOX {5+}\r\nab",
-	} {
-		t.Run(what, func(t *testing.T) {
-			c := h.newViewer(what, false)
-			fmt.Fprint(c.w, say)
-			if what == "in IDLE" {
-				c.until("+")
-			}
-			time.Sleep(100 * time.Millisecond)
-			if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-			if what == "in a literal" {
+	for i, held := range []string{"brief", "held", "brief", "held"} {
+		h := newHost(t, "pam_session", held)
+		h.serve("imaps")
+		for what, say := range map[string]string{
+			"waiting":      "c NOOP\r\n",
+			"in IDLE":      "c IDLE\r\n",
+			"in a literal": "c APPEND INBOX {5+}\r\nab",
+		} {
+			all := i >= 2
+			t.Run(fmt.Sprintf("%s, %s, all %v", held, what, all), func(t *testing.T) {
+				before := len(h.log.String())
+				d := h.login()
+				m := regexp.MustCompile(`smaild\[(\d+)\]: login service`).FindStringSubmatch(h.log.String()[before:])
+				if m == nil {
+					t.Fatal("no login in the log")
+				}
+				d.until("b SELECT INBOX", "b OK")
+				d.send(say)
 				time.Sleep(100 * time.Millisecond)
-				fmt.Fprint(c.w, "cde\r\n")
-				c.until("a OK [APPENDUID")
-			}
-			c.until("* BYE The server is going down")
-			if err := c.cmd.Wait(); err != nil {
-				t.Error(err)
-			}
-		})
+				terminate(t, m[1], all)
+				if what == "in a literal" {
+					time.Sleep(100 * time.Millisecond)
+					d.send("cde\r\n")
+				}
+				var lines []string
+				for len(lines) == 0 || !strings.HasPrefix(lines[len(lines)-1], "* BYE") {
+					lines = append(lines, d.line())
+				}
+				if last := lines[len(lines)-1]; last != "* BYE The server is going down" {
+					t.Errorf("said %q", last)
+				}
+				if said := strings.Join(lines, "\n"); what == "in a literal" && !strings.Contains(said, "c OK [APPENDUID") {
+					t.Errorf("APPEND was not finished: %s", said)
+				}
+			})
+		}
+	}
+}
+
+// terminate sends SIGTERM to a process, as our units have it, or to its
+// children too, as systemd does without them.
+func terminate(t *testing.T, pid string, all bool) {
+	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+	if err != nil || len(children) == 0 {
+		t.Fatalf("process %s has no children: %v", pid, err)
+	}
+	if !all {
+		children = nil
+	}
+	for _, p := range append(strings.Fields(string(children)), pid) {
+		n, _ := strconv.Atoi(p)
+		if err := syscall.Kill(n, syscall.SIGTERM); err != nil {
+			t.Errorf("kill %s: %v", p, err)
+		}
 	}
 }
