@@ -7,25 +7,32 @@ import (
 	"smail/message"
 )
 
+// EnvelopeFields are what an ENVELOPE is made of, in its order.
+var EnvelopeFields = [10]string{"Date", "Subject", "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "In-Reply-To", "Message-ID"}
+
 // AppendEnvelope appends the ENVELOPE of a header: RFC 3501 section 7.4.2.
 func AppendEnvelope(b []byte, h message.Header) []byte {
+	var values [len(EnvelopeFields)][]byte
+	h.GetAll(EnvelopeFields[:], values[:])
 	b = append(b, '(')
-	b = AppendNString(b, h.Get("Date"))
+	b = AppendNString(b, values[0])
 	b = append(b, ' ')
-	b = AppendNString(b, h.Get("Subject"))
-	from := message.ParseAddresses(h.Get("From"))
-	for _, name := range []string{"From", "Sender", "Reply-To", "To", "Cc", "Bcc"} {
-		list := message.ParseAddresses(h.Get(name))
-		if len(list) == 0 && (name == "Sender" || name == "Reply-To") {
-			list = from
+	b = AppendNString(b, values[1])
+	from := message.ParseAddresses(values[2])
+	for i, value := range values[2:8] {
+		list := from
+		if i > 0 {
+			if list = message.ParseAddresses(value); len(list) == 0 && i < 3 { // Sender and Reply-To
+				list = from
+			}
 		}
 		b = append(b, ' ')
 		b = appendAddresses(b, list)
 	}
 	b = append(b, ' ')
-	b = AppendNString(b, h.Get("In-Reply-To"))
+	b = AppendNString(b, values[8])
 	b = append(b, ' ')
-	b = AppendNString(b, h.Get("Message-ID"))
+	b = AppendNString(b, values[9])
 	return append(b, ')')
 }
 
@@ -83,11 +90,13 @@ func appendSinglePart(b []byte, p *message.Part, extended bool) []byte {
 	b = append(b, ' ')
 	b = appendParams(b, p.Params)
 	b = append(b, ' ')
-	b = AppendNString(b, p.Header.Get("Content-ID"))
+	var fields [4][]byte
+	p.Header.GetAll([]string{"Content-ID", "Content-Description", "Content-Transfer-Encoding", "Content-MD5"}, fields[:])
+	b = AppendNString(b, fields[0])
 	b = append(b, ' ')
-	b = AppendNString(b, p.Header.Get("Content-Description"))
+	b = AppendNString(b, fields[1])
 	b = append(b, ' ')
-	encoding := p.Header.Get("Content-Transfer-Encoding")
+	encoding := fields[2]
 	if len(encoding) == 0 {
 		encoding = []byte("7bit")
 	}
@@ -108,15 +117,17 @@ func appendSinglePart(b []byte, p *message.Part, extended bool) []byte {
 		return b
 	}
 	b = append(b, ' ')
-	b = AppendNString(b, p.Header.Get("Content-MD5"))
+	b = AppendNString(b, fields[3])
 	return appendExtension(b, p)
 }
 
 // appendExtension appends what both kinds of part end with: disposition,
 // language and location.
 func appendExtension(b []byte, p *message.Part) []byte {
+	var fields [3][]byte
+	p.Header.GetAll([]string{"Content-Disposition", "Content-Language", "Content-Location"}, fields[:])
 	b = append(b, ' ')
-	if value, params := p.Header.Field("Content-Disposition"); len(value) > 0 {
+	if value, params := message.ParseParams(fields[0]); len(value) > 0 {
 		b = append(b, '(')
 		b = AppendString(b, bytes.ToLower(value))
 		b = append(b, ' ')
@@ -126,9 +137,9 @@ func appendExtension(b []byte, p *message.Part) []byte {
 		b = append(b, "NIL"...)
 	}
 	b = append(b, ' ')
-	b = AppendNString(b, p.Header.Get("Content-Language"))
+	b = AppendNString(b, fields[1])
 	b = append(b, ' ')
-	return AppendNString(b, p.Header.Get("Content-Location"))
+	return AppendNString(b, fields[2])
 }
 
 func appendParams(b []byte, params []message.Param) []byte {

@@ -78,6 +78,22 @@ func (h Header) Get(name string) []byte {
 	return nil
 }
 
+// GetAll is Get for several names in one pass.
+func (h Header) GetAll(names []string, values [][]byte) {
+	left := len(names)
+	for n, lines := range h.Fields() {
+		for i, name := range names {
+			if values[i] == nil && isNamed(n, name) {
+				values[i] = unfold(lines[len(n)+bytes.IndexByte(lines[len(n):], ':')+1:])
+				left--
+			}
+		}
+		if left == 0 {
+			return
+		}
+	}
+}
+
 // unfold removes line ends and what surrounds a value (RFC 5322 section 2.2.3).
 // NUL, which no string may hold, goes with them.
 func unfold(b []byte) []byte {
@@ -142,12 +158,12 @@ func (h Header) Field(name string) (value []byte, params []Param) {
 	if v == nil {
 		return nil, nil
 	}
-	return parseParams(v)
+	return ParseParams(v)
 }
 
-// parseParams takes "value; name=value; name="value"" apart: RFC 2045 section
+// ParseParams takes "value; name=value; name="value"" apart: RFC 2045 section
 // 5.1, with comments passed over. Names come in lower case.
-func parseParams(b []byte) (value []byte, params []Param) {
+func ParseParams(b []byte) (value []byte, params []Param) {
 	s := scanner{b: b}
 	value = bytes.TrimSpace(s.until(';'))
 	for len(params) < maxParams && s.skip(';') {

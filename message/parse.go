@@ -260,7 +260,7 @@ func (p *Part) readType() {
 	if value == nil {
 		return
 	}
-	t, params := parseParams(value)
+	t, params := ParseParams(value)
 	typ, sub, ok := bytes.Cut(t, []byte("/"))
 	typ, sub = bytes.TrimSpace(typ), bytes.TrimSpace(sub)
 	if !ok || !isToken(typ) || !isToken(sub) {

@@ -42,14 +42,16 @@ func (s *session) closed(box *mailbox, place int) reading {
 
 // readAhead has do look at readings on all cores.
 func (s *session) readAhead(readings []*reading, do func(r *reading) error) {
-	mem := make([]memory, cores.Workers())
+	if s.aheadMem == nil {
+		s.aheadMem = make([]memory, cores.Workers())
+	}
 	for _, r := range readings {
 		r.ask() // in memory of its own
 		r.ahead = &ahead{ticket: r.box.Ticket(r.place)}
 	}
 	cores.Each(len(readings), 8, func(worker, i int) {
 		r := readings[i]
-		r.mem = &mem[worker]
+		r.mem = &s.aheadMem[worker]
 		if r.ahead.err = do(r); r.file != nil {
 			r.file.Close()
 		}

@@ -31,7 +31,7 @@ func (s *session) idle(bool) error {
 		return err
 	}
 	s.closeTarget()
-	s.mem = memory{}
+	s.mem, s.aheadMem = memory{}, nil
 	if s.box != nil {
 		s.box.Rest()
 	}

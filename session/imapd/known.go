@@ -93,12 +93,13 @@ func (k *known) unknownFields(names []string) (unknown []string) {
 	return unknown
 }
 
-// learnHeader keeps of a header what clients ask for, the named fields too.
-func (k *known) learnHeader(h message.Header, names []string) {
-	if k.parts[kindEnvelope] == nil {
-		k.parts[kindEnvelope] = imap.AppendEnvelope(nil, h)
-		k.dirty = true
-	}
+// learnEnvelope keeps the ENVELOPE of a header.
+func (k *known) learnEnvelope(h message.Header) {
+	k.parts[kindEnvelope], k.dirty = imap.AppendEnvelope(nil, h), true
+}
+
+// learnFields keeps of a header what clients ask for, the named fields too.
+func (k *known) learnFields(h message.Header, names []string) {
 	if k.hasFields(names) {
 		return
 	}
@@ -120,11 +121,12 @@ func (k *known) learnHeader(h message.Header, names []string) {
 	}
 }
 
-// learnStructure keeps how a message is made up.
-func (k *known) learnStructure(p *message.Part) {
-	if k.parts[kindStructure] == nil {
-		k.parts[kindStructure] = imap.AppendBodyStructure(nil, p, true)
-		k.parts[kindBody] = imap.AppendBodyStructure(nil, p, false)
-		k.dirty = true
+// learnStructure keeps how a message is made up, as BODYSTRUCTURE or BODY.
+func (k *known) learnStructure(p *message.Part, structure, body bool) {
+	if structure {
+		k.parts[kindStructure], k.dirty = imap.AppendBodyStructure(nil, p, true), true
+	}
+	if body {
+		k.parts[kindBody], k.dirty = imap.AppendBodyStructure(nil, p, false), true
 	}
 }

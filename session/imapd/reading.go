@@ -81,13 +81,14 @@ func (r *reading) prepare(items *imap.FetchItems) (err error) {
 			return err
 		}
 	}
-	if (items.Body || items.BodyStructure) && !r.knows(kindStructure) {
+	if items.Body && !r.knows(kindBody) || items.BodyStructure && !r.knows(kindStructure) {
 		if err := r.parse(); err != nil {
 			return err
 		}
+		r.known.learnStructure(r.part, items.BodyStructure, items.Body)
 	}
 	if items.Envelope && !r.knows(kindEnvelope) {
-		if err := r.readHeader(); err != nil {
+		if err := r.envelope(); err != nil {
 			return err
 		}
 	}
@@ -114,10 +115,9 @@ func (r *reading) prepareSection(section *imap.Section) error {
 	case len(section.Part) > 0 || section.Specifier == goimap.PartSpecifierText:
 		return r.parse()
 	case section.Specifier == goimap.PartSpecifierHeader:
-		if section.HeaderFields != nil && r.knowsFields(section.HeaderFields) {
-			return nil
+		if section.HeaderFields != nil {
+			return r.keepFields(section.HeaderFields)
 		}
-		r.fields = append(r.fields, section.HeaderFields...)
 		return r.readHeader()
 	}
 	if err := r.load(); err != nil || r.whole != nil || r.m.CRLF >= 0 && r.measured() {
@@ -199,26 +199,32 @@ func (r *reading) parse() (err error) {
 	}
 	r.header, r.m.CRLF = r.part.Header, r.part.Size()
 	r.learnSize()
-	r.ask()
-	r.known.learnHeader(r.header, r.fields)
-	r.known.learnStructure(r.part)
 	return nil
 }
 
 func (r *reading) readHeader() (err error) {
-	if r.header == nil {
-		if err = r.open(); err == nil {
-			r.header, err = message.ReadHeader(r.reader(), r.mem.header[:0])
-		}
-		if err != nil {
-			return err
-		}
-		if cap(r.header) <= smallHeader {
-			r.mem.header = r.header
-		}
+	if r.header != nil {
+		return nil
 	}
-	r.ask()
-	r.known.learnHeader(r.header, r.fields)
+	if err = r.open(); err == nil {
+		r.header, err = message.ReadHeader(r.reader(), r.mem.header[:0])
+	}
+	if err == nil && cap(r.header) <= smallHeader {
+		r.mem.header = r.header
+	}
+	return err
+}
+
+// keepFields reads header fields, for good.
+func (r *reading) keepFields(names []string) error {
+	if r.knowsFields(names) {
+		return nil
+	}
+	if err := r.readHeader(); err != nil {
+		return err
+	}
+	r.fields = append(r.fields, names...)
+	r.known.learnFields(r.header, r.fields)
 	return nil
 }
 
@@ -246,12 +252,27 @@ func (r *reading) knowsFields(names []string) bool {
 // headerWith returns the header, or as much of it as is known and has the
 // named fields.
 func (r *reading) headerWith(names ...string) (message.Header, error) {
-	if r.knowsFields(names) {
-		return message.Header(r.known.parts[kindHeader]), nil
+	if err := r.keepFields(names); err != nil {
+		return nil, err
 	}
-	r.fields = append(r.fields, names...)
-	err := r.readHeader()
-	return r.header, err
+	if r.header != nil {
+		return r.header, nil
+	}
+	return message.Header(r.known.parts[kindHeader]), nil
+}
+
+// envelope makes the ENVELOPE, of the fields that are kept if all it needs is.
+func (r *reading) envelope() error {
+	header := r.header
+	if header == nil && r.knowsFields(imap.EnvelopeFields[:]) {
+		header = message.Header(r.known.parts[kindHeader])
+	} else if err := r.readHeader(); err != nil {
+		return err
+	} else {
+		header = r.header
+	}
+	r.known.learnEnvelope(header)
+	return nil
 }
 
 // section sends the bytes of a section: RFC 3501 section 6.4.5.

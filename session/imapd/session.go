@@ -57,6 +57,7 @@ type session struct {
 	on        enabled
 	saved     imap.NumSet // UIDs that SEARCH has saved: RFC 5182
 	mem       memory
+	aheadMem  []memory // of those who read ahead
 	calm      calm
 	count     counters
 	bad       int       // commands in a row that broke the grammar
