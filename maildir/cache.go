@@ -187,7 +187,11 @@ func (f *Folder) appendEntries(facts []fact) map[uint32]uint64 {
 		}
 	}
 	at := map[uint32]uint64{}
-	var b []byte
+	size := 0
+	for _, t := range facts {
+		size += entryHead + len(t.entry)
+	}
+	b := make([]byte, 0, size)
 	for _, t := range facts {
 		if t.entry != nil {
 			at[t.uid] = ix.indexHeader.cache + uint64(len(b))

@@ -115,19 +115,24 @@ func unfold(b []byte) []byte {
 
 // Select returns the fields that are named (or, with not, all others) with
 // CRLF and the empty line: BODY[HEADER.FIELDS (...)].
-func (h Header) Select(names []string, not bool) []byte {
-	var out []byte
+func (h Header) Select(names []string, not bool) []byte { return h.AppendSelect(nil, names, not) }
+
+// AppendSelect appends what Select returns.
+func (h Header) AppendSelect(b []byte, names []string, not bool) []byte {
 	for n, lines := range h.Fields() {
 		named := false
 		for _, want := range names {
 			named = named || isNamed(n, want)
 		}
 		if named != not {
-			out = AppendCRLF(out, bytes.TrimRight(lines, "\r\n"))
-			out = append(out, '\r', '\n')
+			end := len(lines)
+			for end > 0 && (lines[end-1] == '\n' || lines[end-1] == '\r') {
+				end--
+			}
+			b = append(AppendCRLF(b, lines[:end]), '\r', '\n')
 		}
 	}
-	return append(out, '\r', '\n')
+	return append(b, '\r', '\n')
 }
 
 // Without returns the header without the named fields, and otherwise byte for

@@ -50,14 +50,16 @@ func (s *session) readAhead(readings []*reading, do func(r *reading) error) {
 		r.ahead = &ahead{ticket: r.box.Ticket(r.place)}
 	}
 	cores.Each(len(readings), 8, func(worker, i int) {
-		r := readings[i]
-		r.mem = &s.aheadMem[worker]
+		r, mem := readings[i], &s.aheadMem[worker]
+		r.mem, r.known.made = mem, mem.made[:0]
 		if r.ahead.err = do(r); r.file != nil {
 			r.file.Close()
 		}
-		r.file, r.whole, r.header, r.part, r.mem = nil, nil, nil, nil, nil
+		r.file, r.whole, r.header, r.part, r.mem, mem.made = nil, nil, nil, nil, nil, r.known.made
 		if r.known.dirty {
 			r.ahead.entry = r.known.entry()
+			r.known = known{}
+			r.known.parse(r.ahead.entry)
 		}
 	})
 	for _, r := range readings {
@@ -75,7 +77,7 @@ func (r *reading) settle() {
 	if r.ahead.entry != nil {
 		r.box.LearnEntry(r.place, r.ahead.entry)
 	}
-	r.known.dirty, r.ahead, r.mem = false, nil, &r.s.mem
+	r.ahead, r.mem = nil, &r.s.mem
 }
 
 // prepareAhead prepares messages for FETCH, as far as that needs what is kept of

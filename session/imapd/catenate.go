@@ -180,6 +180,7 @@ func (s *session) catenateURL(d *maildir.Delivery, text string, before int64) (i
 	}
 	r := s.read(box, place)
 	defer r.close()
+	lowerAll(u.section.HeaderFields)
 	if err := r.prepareSection(&u.section); err != nil {
 		return 0, err
 	}

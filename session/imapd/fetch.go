@@ -3,6 +3,7 @@ package imapd
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"smail/imap"
 	"smail/logline"
@@ -21,6 +22,9 @@ func (s *session) fetch(uid bool) error {
 	}
 	if items.Vanished && (!uid || !s.on.qresync || items.ChangedSince == nil) { // RFC 7162 section 3.2.6
 		return imap.Bad("VANISHED is for UID FETCH with CHANGEDSINCE, after ENABLE QRESYNC")
+	}
+	for i := range items.Sections {
+		lowerAll(items.Sections[i].HeaderFields)
 	}
 	items.UID = items.UID || uid
 	s.on.condstore = s.on.condstore || items.ModSeq
@@ -46,6 +50,13 @@ func (s *session) fetch(uid bool) error {
 		return s.finishGone()
 	}
 	return s.finish(uid, "", "FETCH done")
+}
+
+// lowerAll puts names of header fields into the case in which they are kept.
+func lowerAll(names []string) {
+	for i, name := range names {
+		names[i] = strings.ToLower(name)
+	}
 }
 
 // resolveUIDs returns a set of UIDs without * and $.

@@ -15,7 +15,8 @@ import (
 // length (uvarint) and that many bytes. A kind that is not there is not known.
 type known struct {
 	parts [kinds][]byte
-	dirty bool // something is there that the cache has not
+	dirty bool   // something is there that the cache has not
+	made  []byte // what of it was made here
 }
 
 const entryVersion = 1
@@ -34,6 +35,14 @@ const (
 var commonFields = []string{"bcc", "cc", "content-transfer-encoding", "content-type", "date", "delivered-to", "from", "importance",
 	"in-reply-to", "list-id", "list-post", "list-unsubscribe", "message-id", "mime-version", "newsgroups", "organization", "priority",
 	"references", "reply-to", "sender", "subject", "to", "user-agent", "x-label", "x-mailer", "x-original-to", "x-priority", "x-spam-flag"}
+
+var isCommon = func() map[string]bool {
+	m := map[string]bool{}
+	for _, name := range commonFields {
+		m[name] = true
+	}
+	return m
+}()
 
 // maxKnownHeader bounds the fields that are kept of one header, maxMore the
 // names besides commonFields.
@@ -61,7 +70,11 @@ func (k *known) parse(entry []byte) {
 
 // entry writes what is known.
 func (k *known) entry() []byte {
-	b := []byte{entryVersion}
+	size := 1
+	for _, part := range k.parts {
+		size += 1 + binary.MaxVarintLen32 + len(part)
+	}
+	b := append(make([]byte, 0, size), entryVersion)
 	for kind, part := range k.parts {
 		if part != nil {
 			b = append(b, byte(kind))
@@ -75,27 +88,31 @@ func (k *known) entry() []byte {
 // more returns the names of fields that are known besides commonFields.
 func (k *known) more() []string { return strings.Fields(string(k.parts[kindMore])) }
 
-// hasFields says whether the header fields of these names are known, or known
-// not to be there.
+// hasFields says whether the header fields of these names, in lower case, are
+// known, or known not to be there.
 func (k *known) hasFields(names []string) bool {
 	return k.parts[kindHeader] != nil && len(k.unknownFields(names)) == 0
 }
 
 func (k *known) unknownFields(names []string) (unknown []string) {
-	more := k.more()
 	for _, name := range names {
-		name = strings.ToLower(name)
-		_, common := slices.BinarySearch(commonFields, name)
-		if !common && !slices.Contains(more, name) && !slices.Contains(unknown, name) {
+		if !isCommon[name] && !slices.Contains(k.more(), name) && !slices.Contains(unknown, name) {
 			unknown = append(unknown, name)
 		}
 	}
 	return unknown
 }
 
+// keep keeps what fn appends.
+func (k *known) keep(kind int, fn func(b []byte) []byte) {
+	at := len(k.made)
+	k.made = fn(k.made)
+	k.parts[kind], k.dirty = k.made[at:len(k.made):len(k.made)], true
+}
+
 // learnEnvelope keeps the ENVELOPE of a header.
 func (k *known) learnEnvelope(h message.Header) {
-	k.parts[kindEnvelope], k.dirty = imap.AppendEnvelope(nil, h), true
+	k.keep(kindEnvelope, func(b []byte) []byte { return imap.AppendEnvelope(b, h) })
 }
 
 // learnFields keeps of a header what clients ask for, the named fields too.
@@ -111,7 +128,13 @@ func (k *known) learnFields(h message.Header, names []string) {
 	if len(more) > maxMore {
 		more = asked
 	}
-	fields := h.Select(append(slices.Clone(commonFields), more...), false)
+	all := commonFields
+	if len(more) > 0 {
+		all = slices.Concat(all, more)
+	}
+	at := len(k.made)
+	k.made = h.AppendSelect(k.made, all, false)
+	fields := k.made[at:len(k.made):len(k.made)]
 	if len(fields) > maxKnownHeader || len(more) > maxMore {
 		return
 	}
@@ -124,9 +147,9 @@ func (k *known) learnFields(h message.Header, names []string) {
 // learnStructure keeps how a message is made up, as BODYSTRUCTURE or BODY.
 func (k *known) learnStructure(p *message.Part, structure, body bool) {
 	if structure {
-		k.parts[kindStructure], k.dirty = imap.AppendBodyStructure(nil, p, true), true
+		k.keep(kindStructure, func(b []byte) []byte { return imap.AppendBodyStructure(b, p, true) })
 	}
 	if body {
-		k.parts[kindBody], k.dirty = imap.AppendBodyStructure(nil, p, false), true
+		k.keep(kindBody, func(b []byte) []byte { return imap.AppendBodyStructure(b, p, false) })
 	}
 }

@@ -170,6 +170,14 @@ func (q *query) resolve(k *imap.SearchKey, largest, largestUID uint32) error {
 	default:
 		k.Text = message.Fold(k.Text)
 	}
+	switch k.Name {
+	case "HEADER":
+		k.Field = strings.ToLower(k.Field)
+	case "BCC", "CC", "FROM", "SUBJECT", "TO":
+		k.Field = strings.ToLower(k.Name)
+	case "SENTBEFORE", "SENTON", "SENTSINCE":
+		k.Field = "date"
+	}
 	q.stores = q.stores || isStored(k.Name)
 	for i := range k.Keys {
 		if err := q.resolve(&k.Keys[i], largest, largestUID); err != nil {
@@ -334,22 +342,15 @@ func (q *query) read(r *reading, k *imap.SearchKey) (bool, error) {
 		}
 		return r.part.Contains(r.readerAt(), k.Text)
 	}
-	field := k.Name // BCC, CC, FROM, SUBJECT, TO
-	switch k.Name {
-	case "HEADER":
-		field = k.Field
-	case "SENTBEFORE", "SENTON", "SENTSINCE":
-		field = "Date"
-	}
-	header, err := r.headerWith(field)
+	header, err := r.headerWith(k.Field)
 	if err != nil {
 		return false, err
 	}
-	if field == "Date" && k.Name != "HEADER" {
+	if strings.HasPrefix(k.Name, "SENT") {
 		date, ok := header.Date()
 		return ok && compareDays(k.Name[4:], date, k.Date), nil
 	}
-	return header.Contains(field, k.Text), nil
+	return header.Contains(k.Field, k.Text), nil
 }
 
 // compareDays disregards times and zones: RFC 3501 section 6.4.4.

@@ -38,6 +38,8 @@ type memory struct {
 	buf    []byte // for messages that are read whole
 	header []byte // for headers that are read alone
 	entry  []byte // what the cache has of the message in hand
+	made   []byte // what it will have
+	fields []byte // what is sent of a header
 }
 
 // smallMessage is read into memory whole.
@@ -53,6 +55,7 @@ func (s *session) read(box *mailbox, place int) reading {
 func (r *reading) close() {
 	if r.known.dirty {
 		r.box.LearnEntry(r.place, r.known.entry())
+		r.mem.made = r.known.made
 	}
 	if r.file != nil {
 		r.file.Close()
@@ -235,6 +238,7 @@ func (r *reading) ask() {
 		// A copy, for the folder's own is valid only for a moment.
 		r.mem.entry = append(r.mem.entry[:0], r.box.Entry(r.place)...)
 		r.known.parse(r.mem.entry)
+		r.known.made = r.mem.made[:0]
 	}
 }
 
@@ -250,7 +254,7 @@ func (r *reading) knowsFields(names []string) bool {
 }
 
 // headerWith returns the header, or as much of it as is known and has the
-// named fields.
+// fields named, in lower case.
 func (r *reading) headerWith(names ...string) (message.Header, error) {
 	if err := r.keepFields(names); err != nil {
 		return nil, err
@@ -264,7 +268,7 @@ func (r *reading) headerWith(names ...string) (message.Header, error) {
 // envelope makes the ENVELOPE, of the fields that are kept if all it needs is.
 func (r *reading) envelope() error {
 	header := r.header
-	if header == nil && r.knowsFields(imap.EnvelopeFields[:]) {
+	if header == nil && r.knowsFields(nil) { // commonFields have all that is needed
 		header = message.Header(r.known.parts[kindHeader])
 	} else if err := r.readHeader(); err != nil {
 		return err
@@ -279,6 +283,12 @@ func (r *reading) envelope() error {
 func (r *reading) section(b *imap.Section) error {
 	if b.Kind != imap.BodySection {
 		return r.binary(b)
+	}
+	if h := r.known.parts[kindHeader]; b.HeaderFields != nil && len(b.Part) == 0 && h != nil && r.header == nil {
+		r.mem.fields = message.Header(h).AppendSelect(r.mem.fields[:0], b.HeaderFields, false)
+		skip, n := window(b.Partial, int64(len(r.mem.fields)))
+		r.s.w.LiteralHeader(n).Write(r.mem.fields[skip : skip+n])
+		return nil
 	}
 	c, ok := r.content(b)
 	if !ok {

@@ -21,7 +21,7 @@ type sortable struct {
 }
 
 // sortField is the header field of each criterion that compares texts.
-var sortField = map[string]string{"CC": "Cc", "FROM": "From", "TO": "To", "SUBJECT": "Subject", "DISPLAYFROM": "From", "DISPLAYTO": "To"}
+var sortField = map[string]string{"CC": "cc", "FROM": "from", "TO": "to", "SUBJECT": "subject", "DISPLAYFROM": "from", "DISPLAYTO": "to"}
 
 // sort puts places into order: RFC 5256 section 3. Messages that are equal stay
 // as they are in the mailbox.
@@ -104,7 +104,7 @@ func (q *query) sortable(place int, keys []imap.SortKey) (m sortable, err error)
 
 // sentDate is that of the Date field, else INTERNALDATE: RFC 5256 section 2.2.
 func (r *reading) sentDate() (time.Time, error) {
-	header, err := r.headerWith("Date")
+	header, err := r.headerWith("date")
 	if err != nil {
 		return time.Time{}, err
 	}

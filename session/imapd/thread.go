@@ -59,7 +59,7 @@ func (s *session) thread(uid bool) error {
 func (q *query) threadable(place int) (m message.Threadable, err error) {
 	r := q.s.read(q.box, place)
 	defer r.close()
-	header, err := r.headerWith("Message-ID", "References", "In-Reply-To", "Subject", "Date")
+	header, err := r.headerWith("message-id", "references", "in-reply-to", "subject", "date")
 	if err != nil {
 		return m, err
 	}
