@@ -3,6 +3,8 @@ package imapd
 import (
 	"errors"
 
+	goimap "github.com/emersion/go-imap/v2"
+
 	"smail/imap"
 	"smail/internal/cores"
 	"smail/maildir"
@@ -33,6 +35,13 @@ const (
 	minAhead = 4
 )
 
+// together is how many files are asked for at once: a disk brings them sooner
+// than one after another.
+const together = 8
+
+// mostHeader is enough of a file for nearly any header.
+const mostHeader = 8 << 10
+
 // closed returns a reading that does not open the message.
 func (s *session) closed(box *mailbox, place int) reading {
 	r := s.read(box, place)
@@ -40,8 +49,9 @@ func (s *session) closed(box *mailbox, place int) reading {
 	return r
 }
 
-// readAhead has do look at readings on all cores.
-func (s *session) readAhead(readings []*reading, do func(r *reading) error) {
+// readAhead has do look at readings on all cores, at the first bytes of their
+// files above all.
+func (s *session) readAhead(readings []*reading, first int64, do func(r *reading) error) {
 	if s.aheadMem == nil {
 		s.aheadMem = make([]memory, cores.Workers())
 	}
@@ -49,23 +59,35 @@ func (s *session) readAhead(readings []*reading, do func(r *reading) error) {
 		r.ask() // in memory of its own
 		r.ahead = &ahead{ticket: r.box.Ticket(r.place)}
 	}
-	cores.Each(len(readings), 8, func(worker, i int) {
-		r, mem := readings[i], &s.aheadMem[worker]
-		r.mem, r.known.made = mem, mem.made[:0]
-		if r.ahead.err = do(r); r.file != nil {
-			r.file.Close()
+	cores.Each((len(readings)+together-1)/together, 1, func(worker, i int) {
+		group := readings[i*together : min((i+1)*together, len(readings))]
+		for _, r := range group {
+			if r.open() == nil {
+				r.file.Prefetch(first)
+			}
 		}
-		r.file, r.whole, r.header, r.part, r.mem, mem.made = nil, nil, nil, nil, nil, r.known.made
-		if r.known.dirty {
-			r.ahead.entry = r.known.entry()
-			r.known = known{}
-			r.known.parse(r.ahead.entry)
+		for _, r := range group {
+			r.takeAway(&s.aheadMem[worker], do)
 		}
 	})
 	for _, r := range readings {
 		if r.ahead.err == nil {
 			r.settle()
 		}
+	}
+}
+
+// takeAway has do look at a reading, on another goroutine.
+func (r *reading) takeAway(mem *memory, do func(r *reading) error) {
+	r.mem, r.known.made = mem, mem.made[:0]
+	if r.ahead.err = do(r); r.file != nil {
+		r.file.Close()
+	}
+	r.file, r.whole, r.header, r.part, r.mem, mem.made = nil, nil, nil, nil, nil, r.known.made
+	if r.known.dirty {
+		r.ahead.entry = r.known.entry()
+		r.known = known{}
+		r.known.parse(r.ahead.entry)
 	}
 }
 
@@ -82,24 +104,28 @@ func (r *reading) settle() {
 
 // prepareAhead prepares messages for FETCH, as far as that needs what is kept of
 // them, not their text. The result has those that are ready, by place.
-func (s *session) prepareAhead(places []int, items *imap.FetchItems) map[int]*reading {
+func (s *session) prepareAhead(box *mailbox, places []int, items *imap.FetchItems) map[int]*reading {
 	if len(places) < minAhead || !keepable(items) {
 		return nil
 	}
 	places = places[:min(len(places), maxAhead)]
-	if s.allKnown([]int{places[0], places[len(places)/3], places[len(places)*2/3], places[len(places)-1]}, items) {
+	if s.allKnown(box, []int{places[0], places[len(places)/3], places[len(places)*2/3], places[len(places)-1]}, items) {
 		return nil
 	}
 	var readings []*reading
 	for _, place := range places {
-		r := s.closed(s.box, place)
+		r := s.closed(box, place)
 		if r.prepare(items) == errClosed && !r.m.Gone {
-			r = s.read(s.box, place)
+			r = s.read(box, place)
 			r.mem = &memory{}
 			readings = append(readings, &r)
 		}
 	}
-	s.readAhead(readings, func(r *reading) error { return r.prepare(items) })
+	first := int64(mostHeader)
+	if items.Size || items.Body || items.BodyStructure || items.Preview {
+		first = smallMessage
+	}
+	s.readAhead(readings, first, func(r *reading) error { return r.prepare(items) })
 	ready := map[int]*reading{}
 	for _, r := range readings {
 		if r.ahead == nil && r.keeps(items) {
@@ -110,9 +136,9 @@ func (s *session) prepareAhead(places []int, items *imap.FetchItems) map[int]*re
 }
 
 // allKnown says whether messages can be answered from what is kept.
-func (s *session) allKnown(places []int, items *imap.FetchItems) bool {
+func (s *session) allKnown(box *mailbox, places []int, items *imap.FetchItems) bool {
 	for _, place := range places {
-		r := s.closed(s.box, place)
+		r := s.closed(box, place)
 		if r.prepare(items) != nil || !r.keeps(items) {
 			return false
 		}
@@ -138,4 +164,14 @@ func (r *reading) keeps(items *imap.FetchItems) bool {
 		}
 	}
 	return true
+}
+
+// fieldItems asks for header fields, named in lower case, if there are any.
+func fieldItems(names ...string) *imap.FetchItems {
+	items := &imap.FetchItems{}
+	if len(names) > 0 {
+		items.Sections = make([]imap.Section, 1)
+		items.Sections[0].Specifier, items.Sections[0].HeaderFields = goimap.PartSpecifierHeader, names
+	}
+	return items
 }

@@ -128,7 +128,7 @@ func (s *session) position(c *context, place int) (int, error) {
 		return at, nil
 	}
 	q := &query{s: s, box: s.box}
-	mine, err := q.sortable(place, c.sort)
+	mine, err := q.sortable(place, nil, c.sort)
 	if err != nil {
 		return 0, err
 	}
@@ -136,7 +136,7 @@ func (s *session) position(c *context, place int) (int, error) {
 	for low < high {
 		middle := (low + high) / 2
 		other, _ := s.box.ByUID(c.hits[middle])
-		theirs, err := q.sortable(other, c.sort)
+		theirs, err := q.sortable(other, nil, c.sort)
 		if err != nil {
 			return 0, err
 		}

@@ -88,7 +88,7 @@ func (s *session) fetchAll(places []int, items *imap.FetchItems) (lost bool, err
 	var ready map[int]*reading
 	for k, i := range places {
 		if k%maxAhead == 0 {
-			ready = s.prepareAhead(places[k:], items)
+			ready = s.prepareAhead(s.box, places[k:], items)
 		}
 		err := s.fetchOne(i, ready[i], items, items.Flags || unseen[i])
 		if errors.Is(err, maildir.ErrGone) {

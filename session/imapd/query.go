@@ -17,16 +17,17 @@ type query struct {
 	s      *session
 	box    *mailbox
 	key    *imap.SearchKey
-	cheap  bool // no message need be looked into
-	modseq bool // it asks for modseqs
-	stores bool // it asks for what the folder knows of messages
-	emails bool // it asks for EMAILIDs
+	cheap  bool  // no message need be looked into
+	modseq bool  // it asks for modseqs
+	stores bool  // it asks for what the folder knows of messages
+	emails bool  // it asks for EMAILIDs
+	first  int64 // how many bytes of a message it looks at, about
 	now    time.Time
 }
 
 // newQuery prepares a search in a mailbox.
 func (s *session) newQuery(box *mailbox, key *imap.SearchKey) (*query, error) {
-	q := &query{s: s, box: box, key: key, now: time.Now()}
+	q := &query{s: s, box: box, key: key, first: mostHeader, now: time.Now()}
 	n := box.exists
 	largest, largestUID := uint32(n), uint32(0)
 	if n > 0 {
@@ -120,7 +121,7 @@ func (q *query) runAhead(open []*reading, places []int) ([]int, error) {
 	for _, r := range open {
 		hits[r] = new(bool)
 	}
-	q.s.readAhead(open, func(r *reading) (err error) {
+	q.s.readAhead(open, q.first, func(r *reading) (err error) {
 		*hits[r], err = q.eval(r, q.key)
 		return err
 	})
@@ -177,6 +178,8 @@ func (q *query) resolve(k *imap.SearchKey, largest, largestUID uint32) error {
 		k.Field = strings.ToLower(k.Name)
 	case "SENTBEFORE", "SENTON", "SENTSINCE":
 		k.Field = "date"
+	case "BODY", "TEXT", "LARGER", "SMALLER":
+		q.first = smallMessage
 	}
 	q.stores = q.stores || isStored(k.Name)
 	for i := range k.Keys {

@@ -29,8 +29,12 @@ func (q *query) sort(places []int, keys []imap.SortKey) ([]int, error) {
 	all := make([]sortable, 0, len(places))
 	work := q.s.begin(len(places))
 	defer work.finish()
-	for _, place := range places {
-		m, err := q.sortable(place, keys)
+	var ready map[int]*reading
+	for k, place := range places {
+		if k%maxAhead == 0 {
+			ready = q.s.prepareAhead(q.box, places[k:], itemsOf(keys))
+		}
+		m, err := q.sortable(place, ready[place], keys)
 		if errors.Is(err, maildir.ErrGone) {
 			continue
 		}
@@ -48,6 +52,26 @@ func (q *query) sort(places []int, keys []imap.SortKey) ([]int, error) {
 		sorted[i] = all[i].place
 	}
 	return sorted, nil
+}
+
+// itemsOf is what the keys compare, where the cache may have it.
+func itemsOf(keys []imap.SortKey) *imap.FetchItems {
+	var fields []string
+	size := false
+	for _, key := range keys {
+		switch key.Name {
+		case "ARRIVAL":
+		case "DATE":
+			fields = append(fields, "date")
+		case "SIZE":
+			size = true
+		default:
+			fields = append(fields, sortField[key.Name])
+		}
+	}
+	items := fieldItems(fields...)
+	items.Size = size
+	return items
 }
 
 func compareBy(keys []imap.SortKey, a, b *sortable) int {
@@ -73,10 +97,14 @@ func compareBy(keys []imap.SortKey, a, b *sortable) int {
 	return a.place - b.place
 }
 
-// sortable reads what the keys compare.
-func (q *query) sortable(place int, keys []imap.SortKey) (m sortable, err error) {
+// sortable reads what the keys compare, of a message that may have been read
+// already.
+func (q *query) sortable(place int, r *reading, keys []imap.SortKey) (m sortable, err error) {
 	m.place = place
-	r := q.s.read(q.box, place)
+	if r == nil {
+		here := q.s.read(q.box, place)
+		r = &here
+	}
 	defer r.close()
 	for _, key := range keys {
 		switch key.Name {

@@ -35,8 +35,12 @@ func (s *session) thread(uid bool) error {
 		return err
 	}
 	all := make([]message.Threadable, 0, len(places))
-	for _, place := range places {
-		m, err := q.threadable(place)
+	var ready map[int]*reading
+	for k, place := range places {
+		if k%maxAhead == 0 {
+			ready = s.prepareAhead(q.box, places[k:], fieldItems(threadFields...))
+		}
+		m, err := q.threadable(place, ready[place])
 		if errors.Is(err, maildir.ErrGone) {
 			continue
 		}
@@ -55,11 +59,17 @@ func (s *session) thread(uid bool) error {
 	return s.finish(uid, "", "THREAD done")
 }
 
-// threadable reads what threads are made of.
-func (q *query) threadable(place int) (m message.Threadable, err error) {
-	r := q.s.read(q.box, place)
+var threadFields = []string{"message-id", "references", "in-reply-to", "subject", "date"}
+
+// threadable reads what threads are made of, of a message that may have been
+// read already.
+func (q *query) threadable(place int, r *reading) (m message.Threadable, err error) {
+	if r == nil {
+		here := q.s.read(q.box, place)
+		r = &here
+	}
 	defer r.close()
-	header, err := r.headerWith("message-id", "references", "in-reply-to", "subject", "date")
+	header, err := r.headerWith(threadFields...)
 	if err != nil {
 		return m, err
 	}
