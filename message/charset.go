@@ -117,7 +117,7 @@ var words = mime.WordDecoder{CharsetReader: func(charset string, r io.Reader) (i
 // 3516. ok is false for an encoding that is not known. What breaks the
 // encoding's rules is passed over as far as it can be.
 func (p *Part) Decode(body io.Reader) (r io.Reader, ok bool) {
-	switch strings.ToLower(string(bytes.TrimSpace(p.Header.Get("Content-Transfer-Encoding")))) {
+	switch p.encoding() {
 	case "", "7bit", "8bit", "binary":
 		return body, true
 	case "base64":
@@ -126,4 +126,8 @@ func (p *Part) Decode(body io.Reader) (r io.Reader, ok bool) {
 		return &lenientQP{r: body}, true
 	}
 	return body, false
+}
+
+func (p *Part) encoding() string {
+	return strings.ToLower(string(bytes.TrimSpace(p.Header.Get("Content-Transfer-Encoding"))))
 }

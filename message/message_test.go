@@ -216,26 +216,6 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-func TestContains(t *testing.T) {
-	text := "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: text/plain; charset=iso-8859-1\n" +
-		"Content-Transfer-Encoding: quoted-printable\n\nCaf=E9 an=\nd more\n--x\nContent-Transfer-Encoding: base64\n\naGlkZGVuIHRleHQ=\n--x--\n"
-	p := parse(t, text)
-	for needle, want := range map[string]bool{"café and": true, "HIDDEN": true, "absent": false, "": true} {
-		got, err := p.Contains(strings.NewReader(text), Fold(needle))
-		if err != nil || got != want {
-			t.Errorf("%q: %v, %v", needle, got, err)
-		}
-	}
-	if !p.Header.Contains("subject", Fold("GRÜSSE"[:4])) || p.Header.Contains("subject", "x") || !p.Header.Contains("", "multipart") {
-		t.Error("header search")
-	}
-	// A hit across the border of two chunks.
-	far := "\n" + strings.Repeat("x", searchChunk-3) + "needle\n"
-	if hit, _ := parse(t, far).Contains(strings.NewReader(far), "needle"); !hit {
-		t.Error("not found across a border")
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(nested))
 	f.Add([]byte("Content-Type: multipart/digest; boundary=x\n\n--x\n\nA: b\n\nc\n--x--"))

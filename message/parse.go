@@ -9,6 +9,7 @@ package message
 import (
 	"bytes"
 	"io"
+	"slices"
 )
 
 // Limits of one message. What is beyond them is shown as plain content.
@@ -84,6 +85,9 @@ func ParseBytes(b []byte) *Part {
 // lines takes the whole lines of b, and returns what is left.
 func (p *parser) lines(b []byte, first bool) (rest []byte, next bool) {
 	for {
+		if first && !p.top().inHeader {
+			b = p.plain(b)
+		}
 		i := bytes.IndexByte(b, '\n')
 		if i < 0 {
 			return b, first
@@ -154,6 +158,47 @@ func (p *parser) piece(b []byte, first bool) {
 	}
 	if first && int64(len(b)) == term {
 		p.headerDone(t)
+	}
+}
+
+// plain takes lines of a body that can be no delimiter, all at once, and returns
+// what is left.
+func (p *parser) plain(b []byte) (rest []byte) {
+	n := bytes.LastIndexByte(b, '\n') + 1
+	if slices.ContainsFunc(p.stack, func(o openPart) bool { return o.boundary != "" }) {
+		n = nextDashes(b[:n])
+	}
+	if n == 0 {
+		return b
+	}
+	taken := b[:n]
+	lines := int64(bytes.Count(taken, []byte{'\n'}))
+	crs := int64(0)
+	if bytes.IndexByte(taken, '\r') >= 0 {
+		crs = int64(bytes.Count(taken, []byte("\r\n")))
+	}
+	p.at.raw += int64(n)
+	p.at.crlf += int64(n) + lines - crs
+	p.at.lines += lines
+	p.lastTerm, p.endedCR = 1, false
+	if n > 1 && taken[n-2] == '\r' {
+		p.lastTerm = 2
+	}
+	return b[n:]
+}
+
+// nextDashes returns where the first line that begins with "--" does; b is whole
+// lines.
+func nextDashes(b []byte) int {
+	for at := 0; ; at++ { // dashes are rarer than line ends
+		i := bytes.IndexByte(b[at:], '-')
+		if i < 0 {
+			return len(b)
+		}
+		at += i
+		if (at == 0 || b[at-1] == '\n') && at+1 < len(b) && b[at+1] == '-' {
+			return at
+		}
 	}
 }
 

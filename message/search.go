@@ -2,14 +2,13 @@ package message
 
 import (
 	"bytes"
-	"io"
 	"net/mail"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -48,21 +47,18 @@ func (h Header) Contains(name, text string) bool {
 // containsFolded says whether a field's value contains a folded text. Most are
 // ASCII, and need no decoding.
 func containsFolded(value []byte, text string) bool {
+	if text == "" {
+		return true
+	}
 	for i, c := range value {
 		if c >= utf8.RuneSelf || c == '=' && i+1 < len(value) && value[i+1] == '?' {
 			return strings.Contains(Fold(UTF8(value)), text)
 		}
 	}
-	for at := 0; at+len(text) <= len(value); at++ {
-		i := 0
-		for i < len(text) && lowerASCII(value[at+i]) == text[i] {
-			i++
-		}
-		if i == len(text) {
-			return true
-		}
+	if len(text) > longText {
+		return strings.Contains(Fold(string(value)), text)
 	}
-	return false
+	return containsASCII(value, text)
 }
 
 func lowerASCII(c byte) byte {
@@ -78,71 +74,6 @@ func (h Header) Date() (time.Time, bool) {
 	return t, err == nil
 }
 
-// Contains says whether the text of a part, or of one below it, contains a
-// folded text. Transfer encodings are undone.
-func (p *Part) Contains(f io.ReaderAt, text string) (bool, error) {
-	for _, child := range p.Children {
-		if hit, err := child.Contains(f, text); hit || err != nil {
-			return hit, err
-		}
-	}
-	if p.Message != nil {
-		if p.Message.Header.Contains("", text) {
-			return true, nil
-		}
-		return p.Message.Contains(f, text)
-	}
-	if p.Type != "text" {
-		return false, nil
-	}
-	return contains(p.decoded(f), text), nil
-}
-
-// decoded reads a part's text as UTF-8.
-func (p *Part) decoded(f io.ReaderAt) io.Reader {
-	r, _ := p.Decode(p.Body().Reader(f))
-	return utf8Reader(p.param("charset"), r)
-}
-
-// searchChunk is how much text is looked at together.
-const searchChunk = 16 << 10
-
-// A searcher has the memory of one search in a stream.
-type searcher struct {
-	raw    [searchChunk]byte
-	folded []byte
-	folder folder
-}
-
-var searchers = sync.Pool{New: func() any { return &searcher{folded: make([]byte, 0, 2*searchChunk)} }}
-
-// contains looks for a folded text in a stream of UTF-8. What a broken transfer
-// encoding leaves unreadable is passed over.
-func contains(r io.Reader, text string) bool {
-	if text == "" {
-		return true
-	}
-	s := searchers.Get().(*searcher)
-	defer searchers.Put(s)
-	want := []byte(text)
-	folded, held := s.folded[:0], 0
-	for {
-		n, err := r.Read(s.raw[held:])
-		var rest []byte
-		folded, rest = s.folder.append(folded, s.raw[:held+n], err != nil)
-		held = copy(s.raw[:], rest)
-		if bytes.Contains(folded, want) {
-			return true
-		}
-		if err != nil {
-			return false
-		}
-		keep := min(len(folded), len(text)-1) // a hit may lie across the border
-		folded = folded[:copy(folded, folded[len(folded)-keep:])]
-		s.folded = folded
-	}
-}
-
 // A folder folds text, and remembers the letters beyond ASCII that came last.
 type folder struct {
 	known [256]struct {
@@ -152,8 +83,8 @@ type folder struct {
 	}
 }
 
-// append appends src as Fold makes it, and returns what may be the beginning of
-// a letter.
+// append appends src as Fold makes it, bytes that are no UTF-8 as guess does,
+// and returns what may be the beginning of a letter.
 func (f *folder) append(dst, src []byte, end bool) (folded, rest []byte) {
 	for len(src) > 0 {
 		n := asciiPrefix(src)
@@ -166,6 +97,9 @@ func (f *folder) append(dst, src []byte, end bool) (folded, rest []byte) {
 			break
 		}
 		r, size := utf8.DecodeRune(src)
+		if r == utf8.RuneError && size == 1 {
+			r = charmap.Windows1252.DecodeByte(src[0])
+		}
 		src = src[size:]
 		k := &f.known[uint32(r)%uint32(len(f.known))]
 		if k.r == r {

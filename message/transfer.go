@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"encoding/base64"
 	"io"
 )
@@ -75,19 +76,9 @@ func (q *lenientQP) Read(p []byte) (int, error) {
 		}
 		n, err := q.r.Read(q.in[:])
 		q.out = q.out[:0]
-		for in := q.in[:n]; len(in) > 0; {
-			if len(q.held) == 0 && len(q.spaces) == 0 { // most bytes stand for themselves
-				plain := plainQP(in)
-				q.out = append(q.out, in[:plain]...)
-				if in = in[plain:]; len(in) == 0 {
-					break
-				}
-			}
-			q.take(in[0])
-			in = in[1:]
-		}
-		if q.err = err; err != nil && len(q.held) > 1 {
-			q.emit(q.held...)
+		q.feed(q.in[:n])
+		if q.err = err; err != nil {
+			q.finish()
 		}
 	}
 	n := copy(p, q.out)
@@ -95,18 +86,65 @@ func (q *lenientQP) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// plainQP returns how many bytes stand for themselves, single spaces between
-// them included.
-func plainQP(b []byte) int {
-	n := 0
-	for n < len(b) {
-		switch c := b[n]; {
-		case c == '=' || c == '\t':
-			return n
-		case c == ' ' && (n+1 == len(b) || b[n+1] <= ' ' || b[n+1] == '='):
-			return n
+// feed takes some bytes.
+func (q *lenientQP) feed(in []byte) {
+	for len(in) > 0 {
+		n := bytes.IndexByte(in, '\n') + 1
+		if n == 0 {
+			n = len(in)
 		}
-		n++
+		q.feedLine(in[:n])
+		in = in[n:]
+	}
+}
+
+// feedLine takes a line with its end, or a piece of one.
+func (q *lenientQP) feedLine(in []byte) {
+	for len(in) > 0 {
+		if len(q.held) == 0 && len(q.spaces) == 0 { // most bytes stand for themselves
+			plain := plainQP(in)
+			q.out = append(q.out, in[:plain]...)
+			if in = in[plain:]; len(in) == 0 {
+				return
+			}
+			if len(in) > 2 && in[0] == '=' && isHex(in[1]) && isHex(in[2]) {
+				q.out = append(q.out, hexValue(in[1])<<4|hexValue(in[2]))
+				in = in[3:]
+				continue
+			}
+		}
+		q.take(in[0])
+		in = in[1:]
+	}
+}
+
+// finish takes the end.
+func (q *lenientQP) finish() {
+	if len(q.held) > 1 {
+		q.emit(q.held...)
+	}
+}
+
+// plainQP returns how many bytes of a line stand for themselves: up to an "=",
+// or to what may be the spaces at its end.
+func plainQP(line []byte) int {
+	plain := line
+	if i := bytes.IndexByte(plain, '='); i >= 0 {
+		plain = plain[:i]
+	}
+	if i := bytes.IndexByte(plain, '\r'); i >= 0 {
+		plain = plain[:i]
+	}
+	n := len(plain)
+	if n > 0 && plain[n-1] == '\n' {
+		n--
+	}
+	end := n
+	for n > 0 && (plain[n-1] == ' ' || plain[n-1] == '\t') {
+		n--
+	}
+	if n == end {
+		return len(plain)
 	}
 	return n
 }
