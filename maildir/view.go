@@ -74,6 +74,12 @@ func (f *Folder) Message(place int) Message {
 	return m
 }
 
+// Flags returns the flags of the message at a place, and whether it is gone.
+func (f *Folder) Flags(place int) (flags Flags, gone bool) {
+	r := f.record(f.number(place))
+	return r.flags, r.state&stateExpunged != 0
+}
+
 // Key returns what stays of a message's file name as long as the message does.
 func (f *Folder) Key(place int) string {
 	r := f.record(f.number(place))

@@ -67,13 +67,35 @@ func fieldEnd(b []byte) int {
 	}
 }
 
+// named passes the values of the fields of a name, folded as they are.
+func (h Header) named(name string) iter.Seq[[]byte] {
+	return func(yield func(value []byte) bool) {
+		for rest := []byte(h); len(rest) > 0; {
+			if len(rest) > len(name) && lowerASCII(rest[0]) == lowerASCII(name[0]) && isNamed(rest[:len(name)], name) {
+				value := bytes.TrimLeft(rest[len(name):], " \t")
+				if len(value) > 0 && value[0] == ':' {
+					end := fieldEnd(value)
+					if !yield(value[1:end]) {
+						return
+					}
+					rest = value[end:]
+					continue
+				}
+			}
+			i := bytes.IndexByte(rest, '\n')
+			if i < 0 {
+				return
+			}
+			rest = rest[i+1:]
+		}
+	}
+}
+
 // Get returns the first field of a name, unfolded and without its name; nil if
 // there is none.
 func (h Header) Get(name string) []byte {
-	for n, lines := range h.Fields() {
-		if isNamed(n, name) {
-			return unfold(lines[bytes.IndexByte(lines, ':')+1:])
-		}
+	for value := range h.named(name) {
+		return unfold(value)
 	}
 	return nil
 }

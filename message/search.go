@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"net/mail"
 	"strings"
 	"time"
@@ -29,15 +28,16 @@ func Fold(s string) string {
 // Contains says whether a field of that name (any, for "") contains a folded
 // text. An empty text is in every field.
 func (h Header) Contains(name, text string) bool {
-	for n, lines := range h.Fields() {
-		if name != "" && !isNamed(n, name) {
-			continue
+	if name != "" {
+		for value := range h.named(name) {
+			if containsFolded(unfold(value), text) {
+				return true
+			}
 		}
-		value := lines
-		if name != "" {
-			value = lines[bytes.IndexByte(lines, ':')+1:]
-		}
-		if containsFolded(unfold(value), text) {
+		return false
+	}
+	for _, lines := range h.Fields() {
+		if containsFolded(unfold(lines), text) {
 			return true
 		}
 	}

@@ -72,6 +72,14 @@ func (q *query) run() (places []int, err error) {
 }
 
 func (q *query) runCheap() (places []int, err error) {
+	if set, clear, ok := masks(q.key); ok {
+		for i := range q.box.exists {
+			if flags, gone := q.box.Flags(i); flags&set == set && flags&clear == 0 && !gone {
+				places = append(places, i)
+			}
+		}
+		return places, nil
+	}
 	r := &reading{s: q.s, box: q.box}
 	for i := range q.box.exists {
 		r.place, r.m, r.stored = i, q.box.Message(i), nil
@@ -153,6 +161,10 @@ func (q *query) match(place int) (bool, error) {
 
 // resolve puts numbers for * and $ in all sets, and folds what is searched for.
 func (q *query) resolve(k *imap.SearchKey, largest, largestUID uint32) error {
+	if f, ok := flagKeys[k.Name]; ok {
+		k.Name, k.Number = f.name, uint64(f.bit)
+		return nil
+	}
 	switch {
 	case k.Set.IsSaved():
 		k.Name, k.Set = "UID", q.s.saved
@@ -190,29 +202,52 @@ func (q *query) resolve(k *imap.SearchKey, largest, largestUID uint32) error {
 	return nil
 }
 
-// flagKeys are the keys that ask for a flag, and those that ask for its absence.
+// flagKeys are the keys that ask for a flag, and those that ask for its absence:
+// they become FLAG and UNFLAG, with its bit for a number.
 var flagKeys = map[string]struct {
-	bit maildir.Flags
-	set bool
+	bit  maildir.Flags
+	name string
 }{
-	"ANSWERED": {maildir.Replied, true}, "UNANSWERED": {maildir.Replied, false},
-	"DELETED": {maildir.Trashed, true}, "UNDELETED": {maildir.Trashed, false},
-	"DRAFT": {maildir.Draft, true}, "UNDRAFT": {maildir.Draft, false},
-	"FLAGGED": {maildir.Flagged, true}, "UNFLAGGED": {maildir.Flagged, false},
-	"SEEN": {maildir.Seen, true}, "UNSEEN": {maildir.Seen, false},
+	"ANSWERED": {maildir.Replied, "FLAG"}, "UNANSWERED": {maildir.Replied, "UNFLAG"},
+	"DELETED": {maildir.Trashed, "FLAG"}, "UNDELETED": {maildir.Trashed, "UNFLAG"},
+	"DRAFT": {maildir.Draft, "FLAG"}, "UNDRAFT": {maildir.Draft, "UNFLAG"},
+	"FLAGGED": {maildir.Flagged, "FLAG"}, "UNFLAGGED": {maildir.Flagged, "UNFLAG"},
+	"SEEN": {maildir.Seen, "FLAG"}, "UNSEEN": {maildir.Seen, "UNFLAG"},
+}
+
+// masks says what flags messages must have, and must not have, where a key asks
+// for nothing else.
+func masks(k *imap.SearchKey) (set, clear maildir.Flags, ok bool) {
+	switch k.Name {
+	case "ALL":
+		return 0, 0, true
+	case "FLAG", "KEYWORD":
+		return maildir.Flags(k.Number), 0, k.Number != 0
+	case "UNFLAG", "UNKEYWORD":
+		return 0, maildir.Flags(k.Number), true
+	case "AND":
+		for i := range k.Keys {
+			s, c, ok := masks(&k.Keys[i])
+			if !ok {
+				return 0, 0, false
+			}
+			set, clear = set|s, clear|c
+		}
+		return set, clear, true
+	}
+	return 0, 0, false
 }
 
 // eval evaluates a key. On other goroutines than the session's it looks at
 // nothing but the reading.
 func (q *query) eval(r *reading, k *imap.SearchKey) (bool, error) {
-	if f, ok := flagKeys[k.Name]; ok {
-		return (r.m.Flags&f.bit != 0) == f.set, nil
-	}
 	switch k.Name {
 	case "ALL", "SAVEDATESUPPORTED": // the latter: RFC 8514 section 4.3
 		return true, nil
-	case "KEYWORD", "UNKEYWORD":
-		return (r.m.Flags&maildir.Flags(k.Number) != 0) == (k.Name == "KEYWORD"), nil
+	case "FLAG", "KEYWORD":
+		return r.m.Flags&maildir.Flags(k.Number) != 0, nil
+	case "UNFLAG", "UNKEYWORD":
+		return r.m.Flags&maildir.Flags(k.Number) == 0, nil
 	case "RECENT":
 		return r.m.Recent, nil
 	case "NEW":
