@@ -92,18 +92,22 @@ func (f *Folder) batch(places []int, change func(place, n int, r *record) error)
 	if len(places) == 0 {
 		return nil
 	}
-	return f.withLock(func() error {
-		return f.changing(func() (failed error) {
-			f.hold(len(places))
-			for _, place := range places {
-				err := f.find(f.number(place), func(n int, r *record) error { return change(place, n, r) })
-				if err != nil && err != ErrGone {
-					failed = fmt.Errorf("change message: %w", err)
-					break
-				}
+	all := func() (failed error) {
+		f.hold(len(places))
+		for _, place := range places {
+			err := f.find(f.number(place), func(n int, r *record) error { return change(place, n, r) })
+			if err != nil && err != ErrGone {
+				failed = fmt.Errorf("change message: %w", err)
+				break
 			}
-			return errors.Join(failed, f.syncDir(f.cur))
-		})
+		}
+		return errors.Join(failed, f.syncDir(f.cur))
+	}
+	return f.withLock(func() error {
+		if len(places) > maxHints {
+			return f.suspended(func() error { return f.changing(all) })
+		}
+		return f.changing(all)
 	})
 }
 

@@ -20,7 +20,7 @@ var pollInterval = 15 * time.Second // tests shorten it
 type watch struct {
 	file *os.File // of inotify
 	fd   int
-	cur  int32 // inotify's descriptors
+	cur  int32 // inotify's descriptors; -1: it cannot be watched
 	new  int32
 	full bool // events since the folder was last read are all there
 }
@@ -45,13 +45,8 @@ func (f *Folder) follow() {
 	if err != nil {
 		return
 	}
-	const events = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ONLYDIR
-	cur, err := unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/self/fd/%d", f.cur), events)
-	if err == nil {
-		var new int
-		if new, err = unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/self/fd/%d", f.new), events); err == nil {
-			f.watch.cur, f.watch.new = int32(cur), int32(new)
-		}
+	if f.watch.cur, err = addWatch(fd, f.cur); err == nil {
+		f.watch.new, err = addWatch(fd, f.new)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -61,6 +56,30 @@ func (f *Folder) follow() {
 	if f.unchanged() {
 		f.watch.begin()
 	}
+}
+
+func addWatch(fd, dir int) (int32, error) {
+	const events = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ONLYDIR
+	wd, err := unix.InotifyAddWatch(fd, fmt.Sprintf("/proc/self/fd/%d", dir), events)
+	if err != nil {
+		return -1, err
+	}
+	return int32(wd), nil
+}
+
+// suspended runs fn, which changes so much that hearing of it would cost more
+// than reading the folder afterwards.
+func (f *Folder) suspended(fn func() error) error {
+	w := f.watch
+	if !w.complete() {
+		return fn()
+	}
+	unix.InotifyRmWatch(w.fd, uint32(w.cur))
+	w.cur, w.full = -1, false
+	err := fn()
+	w.cur, _ = addWatch(w.fd, f.cur)
+	w.drain()
+	return err
 }
 
 // isRemote says whether a directory's changes may be made on another machine.
@@ -81,7 +100,7 @@ func isRemote(fd int) bool {
 // after the watch had begun.
 func (w *watch) begin() {
 	if w != nil {
-		w.full = w.fd >= 0
+		w.full = w.fd >= 0 && w.cur >= 0
 	}
 }
 
@@ -303,7 +322,7 @@ type Watch struct {
 func (f *Folder) Watch(changed func()) *Watch {
 	f.follow()
 	w := &Watch{w: f.watch, stop: make(chan struct{}), done: make(chan struct{})}
-	if f.watch == nil || f.watch.fd < 0 {
+	if f.watch == nil || f.watch.fd < 0 || f.watch.cur < 0 {
 		go poll(changed, w.stop, w.done)
 	} else {
 		go w.wait(changed)

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,5 +45,49 @@ func TestWatchWithoutInotify(t *testing.T) {
 		if err := f.Sync(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestLargeBatch: a session that changes very much does not listen to itself,
+// and misses nothing of what others do meanwhile and afterwards.
+func TestLargeBatch(t *testing.T) {
+	s := newStore(t)
+	s.fsync = Never
+	for i := range maxHints + 2 {
+		put(t, s, fmt.Sprintf("cur/%d.M1P1.h:2,", 1700000000+i), "x")
+	}
+	f := open(t, s, Inbox)
+	f.follow()
+	cur := filepath.Join(s.root, "cur")
+	n := 0
+	err := f.SetFlags(all(f), func(Flags) Flags {
+		if n++; n == maxHints { // behind the changes that were made, and ahead of others
+			os.Rename(filepath.Join(cur, "1700000000.M1P1.h:2,F"), filepath.Join(cur, "1700000000.M1P1.h:2,FS"))
+			os.Rename(filepath.Join(cur, "1700002049.M1P1.h:2,"), filepath.Join(cur, "1700002049.M1P1.h:2,R"))
+		}
+		return Flagged
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Message(0).Flags; got != Flagged|Seen {
+		t.Errorf("flags of the first: %v", got)
+	}
+	if got := f.Message(maxHints + 1).Flags; got != Flagged {
+		t.Errorf("flags of the last: %v", got)
+	}
+	if !f.watch.complete() {
+		t.Error("the folder is not followed any more")
+	}
+	before := directoriesRead.Load()
+	os.Rename(filepath.Join(cur, "1700000001.M1P1.h:2,F"), filepath.Join(cur, "1700000001.M1P1.h:2,FT"))
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.Message(1).Flags; got != Flagged|Trashed || directoriesRead.Load() != before {
+		t.Errorf("flags of the second: %v; %d directories read", got, directoriesRead.Load()-before)
 	}
 }
