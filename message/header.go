@@ -19,22 +19,27 @@ func (h Header) Fields() iter.Seq2[[]byte, []byte] {
 			end := fieldEnd(rest)
 			lines := rest[:end]
 			rest = rest[end:]
-			colon := bytes.IndexByte(lines, ':')
-			if colon <= 0 {
-				continue
-			}
-			name := lines[:colon]
-			if c := name[colon-1]; c == ' ' || c == '\t' {
-				name = bytes.TrimRight(name, " \t")
-			}
-			if !isName(name) {
-				continue
-			}
-			if !yield(name, lines) {
+			if name := fieldName(lines); name != nil && !yield(name, lines) {
 				return
 			}
 		}
 	}
+}
+
+// fieldName returns the name of a field; nil if the lines are none.
+func fieldName(lines []byte) []byte {
+	colon := bytes.IndexByte(lines, ':')
+	if colon <= 0 {
+		return nil
+	}
+	name := lines[:colon]
+	if c := name[colon-1]; c == ' ' || c == '\t' {
+		name = bytes.TrimRight(name, " \t")
+	}
+	if !isName(name) {
+		return nil
+	}
+	return name
 }
 
 // isName says whether a field can have this name.
@@ -141,10 +146,24 @@ func (h Header) Select(names []string, not bool) []byte { return h.AppendSelect(
 
 // AppendSelect appends what Select returns.
 func (h Header) AppendSelect(b []byte, names []string, not bool) []byte {
-	for n, lines := range h.Fields() {
+	var firsts [256]bool // letters that the names begin with: most fields are passed over by theirs
+	for _, want := range names {
+		if want != "" {
+			firsts[lowerASCII(want[0])], firsts[upperASCII(lowerASCII(want[0]))] = true, true
+		}
+	}
+	for rest := []byte(h); len(rest) > 0; {
+		lines := rest[:fieldEnd(rest)]
+		rest = rest[len(lines):]
 		named := false
-		for _, want := range names {
-			named = named || isNamed(n, want)
+		if not || firsts[lines[0]] {
+			n := fieldName(lines)
+			if n == nil {
+				continue
+			}
+			for _, want := range names {
+				named = named || isNamed(n, want)
+			}
 		}
 		if named != not {
 			end := len(lines)

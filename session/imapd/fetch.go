@@ -154,14 +154,17 @@ func (s *session) fetchIndexed(i int, m maildir.Message, items *imap.FetchItems)
 // Nothing is sent if the message has gone.
 func (s *session) fetchOne(i int, r *reading, items *imap.FetchItems, flags bool) error {
 	if r == nil {
-		here := s.read(s.box, i)
-		r = &here
+		s.one = s.read(s.box, i)
+		r = &s.one
 	}
 	defer r.close()
 	if err := r.prepare(items); err != nil {
 		return err
 	}
-	m := s.box.Message(i)
+	m := r.m
+	if r.file != nil { // as it is now, if it had to be looked for
+		m = s.box.Message(i)
+	}
 	s.fetchHead(i, m)
 	sep := ""
 	item := func(name string) *imap.Encoder {

@@ -31,7 +31,7 @@ func (s *session) idle(bool) error {
 		return err
 	}
 	s.closeTarget()
-	s.mem, s.aheadMem = memory{}, nil
+	s.mem, s.aheadMem, s.one = memory{}, nil, reading{}
 	if s.box != nil {
 		s.box.Rest()
 	}

@@ -58,6 +58,7 @@ type session struct {
 	saved     imap.NumSet // UIDs that SEARCH has saved: RFC 5182
 	mem       memory
 	aheadMem  []memory // of those who read ahead
+	one       reading  // of the message in hand, when messages are sent
 	calm      calm
 	count     counters
 	bad       int       // commands in a row that broke the grammar
