@@ -91,7 +91,7 @@ func (c *imapDialogue) reply(tag string, err error) error {
 	c.w.Status(tag, r.Type, string(r.Code), r.Text)
 	if r.Type == goimap.StatusResponseTypeBad {
 		if c.bad++; c.bad >= maxBad {
-			c.w.Status("*", goimap.StatusResponseTypeBye, "", "Too many bad commands")
+			c.w.Status("*", goimap.StatusResponseTypeBye, "CLIENTBUG", "Too many bad commands")
 			return errBye
 		}
 	}

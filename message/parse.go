@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"io"
 	"slices"
+	"sync"
 )
 
 // Limits of one message. What is beyond them is shown as plain content.
@@ -323,30 +324,25 @@ func (p *Part) param(name string) string {
 	return ""
 }
 
+// chunks are buffers of those who only count.
+var chunks = sync.Pool{New: func() any { return new([chunkBytes]byte) }}
+
 // CRLFSize returns how long a message is with CRLF line ends.
-func CRLFSize(r io.Reader) (int64, error) {
-	buf := make([]byte, chunkBytes)
-	var size int64
-	last := byte(0)
+func CRLFSize(r io.Reader) (size int64, err error) {
+	buf := chunks.Get().(*[chunkBytes]byte)
+	defer chunks.Put(buf)
+	cr := false // the last byte was one
 	for {
-		n, err := r.Read(buf)
-		b := buf[:n]
-		size += int64(n)
-		for len(b) > 0 {
-			i := bytes.IndexByte(b, '\n')
-			if i < 0 {
-				break
+		n, err := r.Read(buf[:])
+		if b := buf[:n]; n > 0 {
+			size += int64(n + bytes.Count(b, []byte{'\n'}))
+			if bytes.IndexByte(b, '\r') >= 0 {
+				size -= int64(bytes.Count(b, []byte("\r\n")))
 			}
-			if i > 0 {
-				last = b[i-1]
+			if cr && b[0] == '\n' {
+				size--
 			}
-			if last != '\r' {
-				size++
-			}
-			b, last = b[i+1:], '\n'
-		}
-		if len(b) > 0 {
-			last = b[len(b)-1]
+			cr = b[n-1] == '\r'
 		}
 		if err == io.EOF {
 			return size, nil

@@ -5,6 +5,7 @@ package pop3
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -65,15 +66,26 @@ type DotWriter struct {
 func NewDotWriter(w *bufio.Writer) *DotWriter { return &DotWriter{w: w, last: '\n'} }
 
 func (d *DotWriter) Write(p []byte) (int, error) {
-	for _, c := range p {
-		if c == '\n' && d.last != '\r' {
-			d.w.WriteByte('\r')
-		}
-		if c == '.' && d.last == '\n' {
+	for rest := p; len(rest) > 0; {
+		if rest[0] == '.' && d.last == '\n' {
 			d.w.WriteByte('.')
 		}
-		d.w.WriteByte(c)
-		d.last = c
+		line, ended := rest, false
+		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+			line, ended = rest[:i], true
+		}
+		rest = rest[len(line):]
+		if len(line) > 0 {
+			d.w.Write(line)
+			d.last = line[len(line)-1]
+		}
+		if ended {
+			if rest = rest[1:]; d.last != '\r' {
+				d.w.WriteByte('\r')
+			}
+			d.w.WriteByte('\n')
+			d.last = '\n'
+		}
 	}
 	return len(p), nil
 }

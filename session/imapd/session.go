@@ -244,7 +244,7 @@ func (s *session) reply(err error) error {
 	}
 	if r.Type == goimap.StatusResponseTypeBad {
 		if s.bad++; s.bad > maxBad {
-			s.w.Status("*", goimap.StatusResponseTypeBye, "", "Too many bad commands")
+			s.w.Status("*", goimap.StatusResponseTypeBye, "CLIENTBUG", "Too many bad commands")
 			return errors.New("too many bad commands")
 		}
 	}

@@ -27,6 +27,9 @@ func (s *session) status(bool) error {
 	if err := s.tellStatus(name, folder, items); err != nil {
 		return err
 	}
+	if s.box != nil && s.box.Name == folder { // RFC 5530 section 3
+		return s.finish(true, "CLIENTBUG", "STATUS done, of the mailbox that is open")
+	}
 	return s.finish(true, "", "STATUS done")
 }
 

@@ -18,7 +18,6 @@ import (
 
 	"smail/logline"
 	"smail/maildir"
-	"smail/message"
 	"smail/pop3"
 )
 
@@ -35,6 +34,7 @@ type session struct {
 	box    *maildir.Folder
 	places []int             // of the messages, in the order of their numbers
 	doomed []bool            // by number, from 0
+	sizes  map[int]int64     // that were counted here, by place
 	ids    map[uint32]string // by UID, where the server before had its own
 	count  struct{ retr, top, dele int }
 }
@@ -58,7 +58,7 @@ func (r flushingReader) Read(p []byte) (int, error) {
 // Serve speaks with a client until it leaves, and returns what was done. A nil
 // error means that the client said QUIT.
 func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
-	s := &session{Options: o, w: bufio.NewWriterSize(conn, bufferBytes)}
+	s := &session{Options: o, sizes: map[int]int64{}, w: bufio.NewWriterSize(conn, bufferBytes)}
 	s.r = bufio.NewReaderSize(flushingReader{s, conn}, 4<<10)
 	defer s.w.Flush()
 	if err := s.open(); err != nil {
@@ -129,6 +129,9 @@ func (s *session) execute(c pop3.Command) error {
 	case "STAT":
 		return s.stat()
 	case "LIST":
+		if len(args) == 0 {
+			s.measure()
+		}
 		return s.listing(args, func(i int) (string, error) {
 			size, err := s.size(i)
 			return strconv.FormatInt(size, 10), err
@@ -167,24 +170,8 @@ func (s *session) message(args []string, want int) (int, bool) {
 	return n - 1, true
 }
 
-// size is what RETR will send, without the doubled dots.
-func (s *session) size(i int) (int64, error) {
-	if m := s.box.Message(s.places[i]); m.CRLF >= 0 {
-		return m.CRLF, nil
-	}
-	f, _, err := s.box.OpenMessage(s.places[i])
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	size, err := message.CRLFSize(f)
-	if err == nil {
-		s.box.Learn(s.places[i], size)
-	}
-	return size, err
-}
-
 func (s *session) stat() error {
+	s.measure()
 	count, octets := 0, int64(0)
 	for i, doomed := range s.doomed {
 		if doomed {

@@ -247,17 +247,27 @@ func (l *lineReader) convert(b []byte) (n int, err error) {
 	if bytes.IndexByte(b, 0) >= 0 {
 		return 0, errBare
 	}
-	for _, c := range b {
-		switch {
-		case l.heldCR && c != '\n', !l.heldCR && c == '\n':
-			return 0, errBare
-		case c == '\r':
-			l.heldCR = true
+	for rest := b; len(rest) > 0; {
+		if l.heldCR {
+			if rest[0] != '\n' {
+				return 0, errBare
+			}
+			b[n] = '\n'
+			n, rest, l.heldCR = n+1, rest[1:], false
 			continue
 		}
-		l.heldCR = false
-		b[n] = c
-		n++
+		line := rest
+		if i := bytes.IndexByte(rest, '\r'); i >= 0 {
+			line, l.heldCR = rest[:i], true
+		}
+		if bytes.IndexByte(line, '\n') >= 0 {
+			return 0, errBare
+		}
+		rest = rest[len(line):]
+		if l.heldCR {
+			rest = rest[1:]
+		}
+		n += copy(b[n:], line)
 	}
 	return n, nil
 }
