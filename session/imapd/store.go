@@ -48,10 +48,11 @@ func (s *session) store(uid bool) error {
 	}
 	for _, i := range places {
 		m := s.box.Message(i)
+		_, isRefused := slices.BinarySearch(refused, i)
 		switch {
 		case m.Gone:
 			gone = true
-		case !change.silent || len(refused) > 0 && slices.Contains(refused, i):
+		case !change.silent || isRefused:
 			s.tellFlags(i, m, uid)
 		case s.on.condstore: // RFC 7162 section 3.1.3
 			s.tellModSeq(i, m, uid)
