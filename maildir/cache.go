@@ -134,8 +134,9 @@ func (f *Folder) Flush() {
 
 // write puts facts into the index, under the lock.
 func (f *Folder) write(facts []fact) {
-	entries := f.appendEntries(facts)
 	slices.SortStableFunc(facts, func(a, b fact) int { return int(int64(a.uid) - int64(b.uid)) })
+	facts = merge(facts)
+	entries := f.appendEntries(facts)
 	n := -1
 	var run []byte // records behind each other, up to n
 	for _, t := range facts {
@@ -159,6 +160,27 @@ func (f *Folder) write(facts []fact) {
 	}
 	f.ix.putRun(n+1, run)
 	f.ix.flush()
+}
+
+// merge makes one fact of those of one message; they are in the order of UIDs,
+// and the last holds.
+func merge(facts []fact) []fact {
+	merged := facts[:0]
+	for _, t := range facts {
+		n := len(merged)
+		if n == 0 || merged[n-1].uid != t.uid {
+			merged = append(merged, t)
+			continue
+		}
+		m := &merged[n-1]
+		known(&m.size, t.size)
+		known(&m.crlf, t.crlf)
+		known(&m.date, t.date)
+		if t.entry != nil {
+			m.entry = t.entry
+		}
+	}
+	return merged
 }
 
 func known(field *int64, value int64) {
