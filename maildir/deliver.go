@@ -20,6 +20,8 @@ type Delivery struct {
 	crlf    int64 // with CRLF line ends
 	last    byte  // as stored
 	heldCR  bool  // a CR that may be half of a line's end
+	written int64 // in the file, of which the disk was given the first sent
+	sent    int64
 	buf     []byte
 	tmpName string
 	done    bool
@@ -98,8 +100,7 @@ func (d *Delivery) store(p []byte) error {
 		}
 	}
 	if len(p) >= deliveryBuffer {
-		_, err := d.file.Write(p)
-		return err
+		return d.write(p)
 	}
 	d.buf = append(d.buf, p...)
 	return nil
@@ -109,10 +110,23 @@ func (d *Delivery) store(p []byte) error {
 const deliveryBuffer = 64 << 10
 
 func (d *Delivery) flush() error {
-	_, err := d.file.Write(d.buf)
+	err := d.write(d.buf)
 	d.buf = d.buf[:0]
 	return err
 }
+
+func (d *Delivery) write(p []byte) error {
+	n, err := d.file.Write(p)
+	if d.written += int64(n); d.written-d.sent >= earlySync && d.folder.store.fsync != Never {
+		unix.SyncFileRange(int(d.file.Fd()), d.sent, d.written-d.sent, unix.SYNC_FILE_RANGE_WRITE)
+		d.sent = d.written
+	}
+	return err
+}
+
+// earlySync is from how many bytes on the disk begins to take a message that is
+// still coming.
+const earlySync = 4 << 20
 
 // Abort removes what was written, unless it was committed.
 func (d *Delivery) Abort() {
