@@ -1,6 +1,8 @@
 package submitd
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -14,16 +16,17 @@ import (
 // that has had both from the front: it feeds an EHLO of its own, swallows
 // greeting and reply, and says instead what the client waits for.
 //
-// It gathers replies until the next read, since the library writes every line
-// on its own; and after an error of reading it stays closed, since the library
-// would take the rest of a message for commands.
+// What follows DATA it keeps for a content. It gathers replies until it has to
+// wait, since the library writes every line on its own; and after an error of
+// reading it stays closed, since the library would take the rest of a message
+// for commands.
 type conn struct {
 	client  io.ReadWriter
+	in      *bufio.Reader
+	begun   []byte // the first letters of the line that is being passed on
 	feed    string // what the next reads return
 	swallow bool
 	reply   string // said when the greeting is swallowed
-	inData  bool   // the client was told to send a message
-	heldCR  bool   // its last byte read was a CR
 	closed  chan struct{}
 	ended   error // why, once closed
 	once    sync.Once
@@ -33,8 +36,13 @@ type conn struct {
 	err error
 }
 
+// inBuffer is how much is read from a client at once.
+const inBuffer = 32 << 10
+
 func newConn(client io.ReadWriter) *conn {
-	return &conn{client: client, feed: "EHLO front\r\n", swallow: true, closed: make(chan struct{})}
+	c := &conn{client: client, feed: "EHLO front\r\n", swallow: true, closed: make(chan struct{})}
+	c.in = bufio.NewReaderSize(flushing{c}, inBuffer)
+	return c
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -43,52 +51,46 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.feed = c.feed[n:]
 		return n, nil
 	}
-	if err := c.flush(); err != nil {
-		return 0, err
-	}
 	if err := c.failed(); err != nil {
 		return 0, err
 	}
-	if c.inData || c.heldCR {
-		return c.readData(p)
-	}
-	n, err := c.client.Read(p)
-	if err != nil {
+	if _, err := c.in.Peek(1); err != nil {
 		c.fail(err)
+		return 0, c.failed()
 	}
-	return n, c.failed()
+	b, _ := c.in.Peek(min(c.in.Buffered(), len(p)))
+	return c.in.Read(p[:c.untilData(b)])
 }
 
-// readData reads the content that follows DATA. It marks every CR that no LF
-// follows by making it NUL, which spooling refuses: go-smtp loses some of them,
-// and others hide the end of the message from it. A CR that comes last waits
-// for what follows.
-func (c *conn) readData(p []byte) (int, error) {
-	for {
-		n := 0
-		if c.heldCR {
-			p[0], n = '\r', 1
+// untilData returns how many bytes there are up to a DATA command and with it,
+// all of b if there is none. What is behind one is not for go-smtp.
+func (c *conn) untilData(b []byte) (n int) {
+	for n < len(b) {
+		line := b[n:]
+		i := bytes.IndexByte(line, '\n')
+		if i >= 0 {
+			line = line[:i+1]
 		}
-		m, err := c.client.Read(p[n:])
-		if err != nil {
-			c.fail(err)
-		}
-		if n += m; m == 0 && err != nil {
-			return 0, c.failed()
-		}
-		c.heldCR = p[n-1] == '\r'
-		if c.heldCR {
-			n--
-		}
-		for i := range n {
-			if p[i] == '\r' && (i+1 == n && c.heldCR || i+1 < n && p[i+1] != '\n') {
-				p[i] = 0
+		n += len(line)
+		c.begun = append(c.begun, line[:min(len(line), len("DATA")-len(c.begun))]...)
+		if i >= 0 {
+			isData := strings.EqualFold(string(c.begun), "DATA")
+			if c.begun = c.begun[:0]; isData {
+				return n
 			}
 		}
-		if n > 0 {
-			return n, c.failed()
-		}
 	}
+	return n
+}
+
+// flushing says what was gathered before it waits for the client.
+type flushing struct{ c *conn }
+
+func (f flushing) Read(p []byte) (int, error) {
+	if err := f.c.flush(); err != nil {
+		return 0, err
+	}
+	return f.c.client.Read(p)
 }
 
 // fail ends the connection: nothing is read any more.
@@ -117,7 +119,6 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 		return len(p), nil
 	}
-	c.inData = strings.HasPrefix(string(p), "354 ")
 	if strings.HasPrefix(string(p), "501 5.5.4 ") && strings.HasSuffix(strings.TrimSpace(string(p)), "argument") {
 		// A BDAT whose size is not known: its chunk would be taken for commands.
 		defer c.fail(errors.New("BDAT without a size"))

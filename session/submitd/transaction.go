@@ -80,6 +80,11 @@ func (t *transaction) Rcpt(to string, opts *smtp.RcptOptions) error {
 func (t *transaction) Data(r io.Reader) error {
 	t.taking.Add(1)
 	defer t.taking.Done()
+	if _, chunked := r.(*io.PipeReader); !chunked { // it came by DATA
+		c := t.conn.content(t.Config.MaxMessageSize)
+		defer c.finish()
+		r = c
+	}
 	t.mu.Lock()
 	e := t.envelope
 	t.mu.Unlock()
