@@ -38,7 +38,7 @@ func (f *Folder) readGUIDs() error {
 // FolderGUID returns what the uidlist knows the folder by, whatever its name;
 // "" if it has no such name.
 func (f *Folder) FolderGUID() (string, error) {
-	u, err := readUIDList(f.dir)
+	u, err := readUIDListHeader(f.dir)
 	if err != nil {
 		return "", err
 	}

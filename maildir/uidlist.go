@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -55,7 +56,16 @@ type uidRecord struct {
 var errUIDList = errors.New("unreadable header")
 
 // readUIDList reads the uidlist of a folder; a missing one is empty.
-func readUIDList(dir int) (*uidlist, error) {
+func readUIDList(dir int) (*uidlist, error) { return readUIDListTo(dir, math.MaxInt64) }
+
+// readUIDListHeader reads it without its records.
+func readUIDListHeader(dir int) (*uidlist, error) { return readUIDListTo(dir, maxUIDListHeader) }
+
+// maxUIDListHeader is as long as a header may be that is read alone.
+const maxUIDListHeader = 4 << 10
+
+// readUIDListTo reads no more than so many bytes, and then the header only.
+func readUIDListTo(dir int, most int64) (*uidlist, error) {
 	var st unix.Stat_t
 	fd, err := openRegular(dir, uidlistName, unix.O_RDONLY, &st)
 	if err == unix.ENOENT {
@@ -66,12 +76,16 @@ func readUIDList(dir int) (*uidlist, error) {
 	}
 	f := os.NewFile(uintptr(fd), uidlistName)
 	defer f.Close()
-	text := make([]byte, st.Size)
+	text := make([]byte, min(st.Size, most))
 	n, err := io.ReadFull(f, text)
 	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
 		return nil, fmt.Errorf("read %s: %w", uidlistName, err)
 	}
-	u, err := parseUIDList(text[:n])
+	text = text[:n]
+	if most == maxUIDListHeader {
+		text, _, _ = bytes.Cut(text, []byte("\n"))
+	}
+	u, err := parseUIDList(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", uidlistName, err)
 	}
