@@ -20,7 +20,7 @@ var arrows = map[string]string{
 	"monitor":          "login pam sessionfile config logline",
 	"session":          "config login logline",
 	"session/imapd":    "imap maildir message logline internal/cores internal/inflate",
-	"session/pop3d":    "pop3 maildir message logline",
+	"session/pop3d":    "pop3 maildir message logline internal/cores",
 	"session/submitd":  "config message maildir logline",
 	"cmd/smaild":       "monitor config logline",
 	"cmd/smail-front":  "front logline",
