@@ -112,8 +112,10 @@ func (f *Folder) scan() error {
 		if err != nil {
 			return err
 		}
-		missing = slices.DeleteFunc(f.missing(again), func(n int) bool { return l.seen[n] })
-		if len(missing) < len(f.missing(again)) { // gone between the looks, or missed by the second
+		missing = f.missing(again)
+		unseen := len(missing)
+		missing = slices.DeleteFunc(missing, func(n int) bool { return l.seen[n] })
+		if len(missing) < unseen { // gone between the looks, or missed by the second
 			again.unsettle()
 		}
 		l = again
