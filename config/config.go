@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -39,8 +40,18 @@ type Config struct {
 	SessionFile     string
 	RelayWindow     time.Duration
 	RelayLiveOnly   bool
-	Relay           Relay
-	SenderCheck     string // "reject", "rewrite" or "off"
+
+	RelayDenyNetworks []netip.Prefix
+	RelayMaxMessages  int
+	RelayFolder       string // empty: none
+	RelayAuth         string // empty: none
+	SendersFile       string
+	HideClientAddress bool
+	SaveSent          bool
+	RateLimit         RateLimit
+
+	Relay       Relay
+	SenderCheck string // "reject", "rewrite" or "off"
 
 	MaxMessageSize           int64 // bytes
 	MaxRecipients            int
@@ -63,14 +74,18 @@ type Relay struct {
 	To   string // path or host:port
 }
 
+// A RateLimit bounds what a user sends within an hour; 0 is no bound.
+type RateLimit struct{ Messages, Recipients int }
+
 // Default returns the settings of an empty file.
 func Default() *Config {
 	c := &Config{}
 	for _, s := range Settings {
-		for _, v := range s.Default {
-			if err := s.set(c, []string{v}); err != nil {
-				panic("config: default of " + s.Name + ": " + err.Error())
-			}
+		if s.Default == nil {
+			continue
+		}
+		if err := s.set(c, s.Default); err != nil {
+			panic("config: default of " + s.Name + ": " + err.Error())
 		}
 	}
 	if name, err := os.Hostname(); err == nil {

@@ -1,11 +1,7 @@
 package config
 
 import (
-	"errors"
-	"fmt"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"net/netip"
 	"time"
 )
 
@@ -68,12 +64,36 @@ var Settings = []Setting{
 	{"relay_live_only", "yes|no", []string{"no"}, "yes", false,
 		"Whether sending without AUTH also needs a session that is still open.",
 		yesNo(func(c *Config) *bool { return &c.RelayLiveOnly })},
+	{"relay_deny_networks", "none | network ...", []string{"127.0.0.0/8", "::1", "100.64.0.0/10"}, "none", false,
+		"Addresses that never send without AUTH, since they are not one client's.",
+		networks(func(c *Config) *[]netip.Prefix { return &c.RelayDenyNetworks })},
+	{"relay_max_messages", "number", []string{"100"}, "20", false,
+		"Most messages that a client sends without AUTH before somebody must log in from there again.",
+		number(func(c *Config) *int { return &c.RelayMaxMessages }, 1, 100000)},
+	{"relay_folder", "path", nil, "/run/smail/relay", false,
+		"Folder with a file for each address that may send without AUTH, for the MTA to look into.",
+		one(func(c *Config) *string { return &c.RelayFolder }, isAbsolute)},
 	{"relay", "sendmail [PATH] | smtp HOST:PORT | smtps HOST:PORT | lmtp PATH | maildir PATH", []string{"sendmail"}, "smtps mx.example.org:465", false,
 		"Where submitted mail goes.",
 		setRelay},
+	{"relay_auth", "path", nil, "/etc/smail/relay.auth", false,
+		"File of root's with a name and a password, on a line each, for the next hop of smtp or smtps.",
+		one(func(c *Config) *string { return &c.RelayAuth }, isAbsolute)},
 	{"sender_check", "reject|rewrite|off", []string{"reject"}, "rewrite", false,
-		"What happens to an envelope sender that is not one of the user's addresses.",
+		"What happens to an envelope sender or an address in From that is not one of the user's addresses.",
 		one(func(c *Config) *string { return &c.SenderCheck }, isOneOf("reject", "rewrite", "off"))},
+	{"senders_file", "path", []string{"/etc/smail/senders"}, "/etc/mail/senders", false,
+		"More addresses of users: see smail-senders(5). It need not exist.",
+		one(func(c *Config) *string { return &c.SendersFile }, isAbsolute)},
+	{"hide_client_address", "yes|no", []string{"no"}, "yes", false,
+		"Whether the Received line of a submitted message leaves out where it came from.",
+		yesNo(func(c *Config) *bool { return &c.HideClientAddress })},
+	{"save_sent", "yes|no", []string{"no"}, "yes", false,
+		"Whether a message that was sent is also put into the user's Sent folder.",
+		yesNo(func(c *Config) *bool { return &c.SaveSent })},
+	{"rate_limit", "MESSAGES [RECIPIENTS]", []string{"0"}, "200 1000", false,
+		"Most messages, and recipients of them, that a user sends within an hour. 0 is no limit.",
+		setRateLimit},
 	{"max_message_size", "size", []string{"50M"}, "100M", false,
 		"Largest message taken, by submission and APPEND.",
 		size(func(c *Config) *int64 { return &c.MaxMessageSize })},
@@ -104,190 +124,4 @@ var Settings = []Setting{
 	{"fsync", "always|optimized|never", []string{"always"}, "optimized", false,
 		"When a message or a change is told to be safe: when it is on the disk, when its data is, or at once.",
 		one(func(c *Config) *string { return &c.Fsync }, isOneOf("always", "optimized", "never"))},
-}
-
-type check func(string) error
-
-func one(field func(*Config) *string, ok check) func(*Config, []string) error {
-	return func(c *Config, params []string) error {
-		v, err := single(params)
-		if err == nil {
-			err = ok(v)
-		}
-		*field(c) = v
-		return err
-	}
-}
-
-func appendTo(field func(*Config) *[]string, ok check) func(*Config, []string) error {
-	return func(c *Config, params []string) error {
-		if len(params) == 0 {
-			return errors.New("a value is missing")
-		}
-		for _, v := range params {
-			if err := ok(v); err != nil {
-				return err
-			}
-		}
-		*field(c) = append(*field(c), params...)
-		return nil
-	}
-}
-
-func number(field func(*Config) *int, least, most int) func(*Config, []string) error {
-	return func(c *Config, params []string) error {
-		v, err := single(params)
-		if err != nil {
-			return err
-		}
-		n, err := strconv.Atoi(v)
-		if err != nil || n < least || n > most {
-			return fmt.Errorf("%q is not a number from %d to %d", v, least, most)
-		}
-		*field(c) = n
-		return nil
-	}
-}
-
-func duration(field func(*Config) *time.Duration, least, most time.Duration) func(*Config, []string) error {
-	return func(c *Config, params []string) error {
-		v, err := single(params)
-		if err != nil {
-			return err
-		}
-		d, err := time.ParseDuration(v)
-		if v == "0" {
-			d, err = 0, nil
-		}
-		if err != nil || d < least || d > most {
-			return fmt.Errorf("%q is not a duration from %v to %v, such as 90s or 10m", v, least, most)
-		}
-		*field(c) = d
-		return nil
-	}
-}
-
-func yesNo(field func(*Config) *bool) func(*Config, []string) error {
-	return func(c *Config, params []string) error {
-		v, err := single(params)
-		if err == nil {
-			err = isOneOf("yes", "no")(v)
-		}
-		*field(c) = v == "yes"
-		return err
-	}
-}
-
-// maxSize keeps sizes below what clients hold in 32 bits.
-const maxSize = 2 << 30
-
-func size(field func(*Config) *int64) func(*Config, []string) error {
-	return func(c *Config, params []string) error {
-		v, err := single(params)
-		if err != nil {
-			return err
-		}
-		digits, factor := v, int64(1)
-		for suffix, f := range map[string]int64{"K": 1 << 10, "M": 1 << 20, "G": 1 << 30} {
-			if strings.HasSuffix(v, suffix) {
-				digits, factor = strings.TrimSuffix(v, suffix), f
-			}
-		}
-		n, err := strconv.ParseInt(digits, 10, 64)
-		if err != nil || n < 1 || n > maxSize/factor {
-			return fmt.Errorf("%q is not a size from 1 to 2G, such as 50M", v)
-		}
-		*field(c) = n * factor
-		return nil
-	}
-}
-
-func setRelay(c *Config, params []string) error {
-	const want = "wants sendmail [PATH], smtp HOST:PORT, smtps HOST:PORT, lmtp PATH or maildir PATH"
-	if len(params) == 1 && params[0] == "sendmail" {
-		params = []string{"sendmail", "/usr/sbin/sendmail"}
-	}
-	if len(params) != 2 {
-		return errors.New(want)
-	}
-	switch params[0] {
-	case "sendmail", "lmtp", "maildir":
-		if !filepath.IsAbs(params[1]) {
-			return errors.New(want + "; PATH begins with /")
-		}
-	case "smtp", "smtps":
-		host, port, ok := strings.Cut(params[1], ":")
-		if i := strings.LastIndexByte(params[1], ':'); ok && i > 0 {
-			host, port = params[1][:i], params[1][i+1:]
-		}
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" {
-			return errors.New(want)
-		}
-	default:
-		return errors.New(want)
-	}
-	c.Relay = Relay{params[0], params[1]}
-	return nil
-}
-
-func single(params []string) (string, error) {
-	if len(params) != 1 {
-		return "", fmt.Errorf("takes one value, not %d", len(params))
-	}
-	return params[0], nil
-}
-
-func isOneOf(words ...string) check {
-	return func(v string) error {
-		for _, w := range words {
-			if v == w {
-				return nil
-			}
-		}
-		return fmt.Errorf("%q is not one of %s", v, strings.Join(words, ", "))
-	}
-}
-
-func isAbsolute(v string) error {
-	if !filepath.IsAbs(v) {
-		return fmt.Errorf("%q is not a path that begins with /", v)
-	}
-	return nil
-}
-
-func isMaildir(v string) error {
-	if strings.HasPrefix(v, "~/") {
-		return nil
-	}
-	if !filepath.IsAbs(v) {
-		return fmt.Errorf("%q begins neither with ~/ nor with /", v)
-	}
-	return nil
-}
-
-func isPlainName(v string) error {
-	for _, r := range v {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r)) {
-			return fmt.Errorf("%q is not a plain name", v)
-		}
-	}
-	if v == "" || v[0] == '.' || v[0] == '-' {
-		return fmt.Errorf("%q is not a plain name", v)
-	}
-	return nil
-}
-
-func isHostname(v string) error {
-	if len(v) > 253 || isPlainName(v) != nil {
-		return fmt.Errorf("%q is not a host's or domain's name", v)
-	}
-	return nil
-}
-
-// isPrefix refuses what could not be put in front of a folder's name.
-func isPrefix(v string) error {
-	if v != "" && (!strings.HasSuffix(v, ".") || len(v) > 64 || strings.ContainsAny(v, "\"\\%*\r\n/")) {
-		return fmt.Errorf("%q is not a prefix such as \"INBOX.\"", v)
-	}
-	return nil
 }

@@ -75,6 +75,10 @@ func (c *pop3Dialogue) execute(cmd pop3.Command) (*login.Hello, error) {
 	case "QUIT":
 		c.ok("Goodbye")
 		return nil, errBye
+	case "LANG":
+		return nil, c.write(pop3.Lang(cmd.Args()))
+	case "UTF8": // RFC 6856 section 2: messages are sent as they are in any case
+		return nil, c.ok("UTF-8 it is")
 	case "NOOP":
 		return nil, c.ok("")
 	}
@@ -82,7 +86,7 @@ func (c *pop3Dialogue) execute(cmd pop3.Command) (*login.Hello, error) {
 }
 
 func (c *pop3Dialogue) capabilities() string {
-	const always = "+OK\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\n"
+	const always = "+OK\r\n" + pop3.Capabilities
 	if c.secure() {
 		return always + "USER\r\nSASL PLAIN\r\n.\r\n"
 	}

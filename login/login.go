@@ -26,6 +26,10 @@ const (
 	FDSetup = 5 // SOCK_STREAM: the client's connection and a Setup, read once and closed
 )
 
+// FDRelayAuth is the file of relay_auth in a submission session that has one:
+// to be read once and closed.
+const FDRelayAuth = 3
+
 // Limits. A longer name or password is refused before it gets here.
 const (
 	MaxFrame    = 1024

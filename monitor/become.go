@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,7 @@ import (
 // execSession turns this process into the user's session program: for good,
 // since all three uids change on every thread before the program starts. It
 // returns only if that failed.
-func (c *connection) execSession(who *account, how string) error {
+func (c *connection) execSession(who *account, e entry) error {
 	if os.Getuid() == 0 {
 		if err := syscall.Setresgid(who.gid, who.gid, who.gid); err != nil {
 			return os.NewSyscallError("setresgid", err)
@@ -35,19 +36,38 @@ func (c *connection) execSession(who *account, how string) error {
 			return os.NewSyscallError("dup", err)
 		}
 	}
+	if e.auth >= 0 {
+		if err := giveAuth(e.auth); err != nil {
+			return err
+		}
+	}
 	if os.Chdir(who.home) != nil {
 		os.Chdir("/") // the session makes the Maildir or says why it cannot
 	}
 	path := c.sessionProgram()
-	err := syscall.Exec(path, c.sessionArgs(), c.sessionEnv(who, how))
+	err := syscall.Exec(path, c.sessionArgs(), c.sessionEnv(who, e))
 	return fmt.Errorf("execute %s: %w", path, err)
+}
+
+// giveAuth leaves the session the file of relay_auth, and nothing else.
+func giveAuth(fd int) error {
+	var err error
+	if fd == login.FDRelayAuth { // there already, but closed by what comes
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	} else {
+		err = syscall.Dup3(fd, login.FDRelayAuth, 0)
+	}
+	return os.NewSyscallError("dup", err)
 }
 
 // holdSession starts the session as a child and waits as root for its end, for
 // PAM modules that must be told of it (pam_mount).
-func (c *connection) holdSession(who *account, how string) error {
-	attr := &syscall.ProcAttr{Dir: "/", Env: c.sessionEnv(who, how),
+func (c *connection) holdSession(who *account, e entry) error {
+	attr := &syscall.ProcAttr{Dir: "/", Env: c.sessionEnv(who, e),
 		Files: []uintptr{uintptr(c.mail), uintptr(c.mail), login.FDLog}}
+	if e.auth >= 0 {
+		attr.Files = append(attr.Files, uintptr(e.auth))
+	}
 	if os.Getuid() == 0 {
 		groups, err := syscall.Getgroups() // with those that PAM added
 		if err != nil {
@@ -62,7 +82,7 @@ func (c *connection) holdSession(who *account, how string) error {
 	if err != nil {
 		return errors.Join(c.refuse(err, who.name), who.tx.Close())
 	}
-	passOn(syscall.SIGTERM, pid) // the session has a last word, and PAM one after it
+	passOn(pid, syscall.SIGTERM, syscall.SIGUSR1) // the session has a last word, and PAM one after it
 	err = login.WriteAnswer(c.login, login.Answer{Status: login.OK})
 	for _, fd := range []int{c.login, c.mail, 0, 1} {
 		syscall.Close(fd) // the front must see the session's end, not ours
@@ -73,7 +93,7 @@ func (c *connection) holdSession(who *account, how string) error {
 			break
 		}
 	}
-	signal.Ignore(syscall.SIGTERM)
+	signal.Ignore(syscall.SIGTERM, syscall.SIGUSR1)
 	if err := errors.Join(err, who.tx.Close()); err != nil {
 		return err
 	}
@@ -81,13 +101,13 @@ func (c *connection) holdSession(who *account, how string) error {
 	return nil
 }
 
-// passOn sends a signal to a child instead of heeding it.
-func passOn(sig syscall.Signal, pid int) {
+// passOn sends signals to a child instead of heeding them.
+func passOn(pid int, signals ...os.Signal) {
 	came := make(chan os.Signal, 1)
-	signal.Notify(came, sig)
+	signal.Notify(came, signals...)
 	go func() {
-		for range came {
-			syscall.Kill(pid, sig)
+		for sig := range came {
+			syscall.Kill(pid, sig.(syscall.Signal))
 		}
 	}()
 }
@@ -106,13 +126,23 @@ func (c *connection) sessionArgs() []string {
 }
 
 // sessionEnv is the whole environment of a session: nothing is inherited.
-func (c *connection) sessionEnv(who *account, how string) []string {
-	return []string{
+func (c *connection) sessionEnv(who *account, e entry) []string {
+	env := []string{
 		"HOME=" + who.home, "USER=" + who.name, "LOGNAME=" + who.name, "SHELL=/bin/sh",
 		"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
 		"SMAIL_SERVICE=" + c.Service,
 		"SMAIL_PEER=" + c.peer.Addr().String(),
-		"SMAIL_BY=" + how,
+		"SMAIL_BY=" + e.by,
 		"GOMAXPROCS=1", // a session that searches much asks for more itself
 	}
+	if e.by == "recent" {
+		env = append(env, "SMAIL_SINCE="+e.since)
+	}
+	if e.counts != "" {
+		env = append(env, "SMAIL_COUNTS="+e.counts)
+	}
+	if e.auth >= 0 {
+		env = append(env, "SMAIL_RELAY_AUTH="+strconv.Itoa(login.FDRelayAuth))
+	}
+	return env
 }

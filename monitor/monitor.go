@@ -26,7 +26,6 @@ import (
 	"smail/login"
 	"smail/logline"
 	"smail/pam"
-	"smail/sessionfile"
 )
 
 // Services are the names smaild can be started with, and their session programs.
@@ -244,7 +243,10 @@ func (c *connection) password(req *login.Request) error {
 	}
 	clear(req.Password)
 	if err == nil {
-		return c.become(who, "password")
+		return c.become(who, entry{by: "password"})
+	}
+	if errors.Is(err, pam.ErrRefused) {
+		c.void()
 	}
 	name := c.loggable(req.Name) // before the wait: a look-up takes its time too
 	// Where PAM took longer still, at the next multiple.
@@ -274,26 +276,6 @@ func (c *connection) authenticate(name string, password []byte) (*account, error
 	return who, nil
 }
 
-// recent lets the user in who was last seen at the peer's address.
-func (c *connection) recent() error {
-	recs, err := sessionfile.Read(c.Config.SessionFile)
-	if err != nil {
-		return c.refuse(err, "")
-	}
-	r, ok := sessionfile.Sender(recs, c.peer.Addr(), c.Config.RelayWindow, c.Config.RelayLiveOnly)
-	if !ok { // nobody has failed to log in: a client that has not tried gets here
-		return login.WriteAnswer(c.login, login.Answer{Status: login.Refused})
-	}
-	who, err := c.authenticate(r.User, nil)
-	if err == nil && who.uid != r.UID {
-		err = fmt.Errorf("%s has another uid than at the login: %w", r.User, pam.ErrRefused)
-	}
-	if err != nil {
-		return c.refuse(err, r.User)
-	}
-	return c.become(who, "recent")
-}
-
 // loggable returns a name that is an account's. One that is not may be a
 // password typed into the wrong field.
 func (c *connection) loggable(name string) string {
@@ -307,11 +289,6 @@ func (c *connection) loggable(name string) string {
 	return name
 }
 
-// relays says whether the service takes mail without a login of its own.
-func (c *connection) relays() bool {
-	return Services[c.Service] == "smail-submit" && c.Config.RelayWindow > 0
-}
-
 // refuse logs why, and tells the front only whether the client is to blame.
 func (c *connection) refuse(err error, name string) error {
 	if !errors.Is(err, pam.ErrRefused) {
@@ -322,16 +299,24 @@ func (c *connection) refuse(err error, name string) error {
 	return login.WriteAnswer(c.login, login.Answer{Status: login.Refused})
 }
 
+// An entry is how a client got in, which the session is told.
+type entry struct {
+	by     string // "password" or "recent"
+	since  string // recent: the first login that it goes back to, since boot
+	counts string // the file in which submission counts
+	auth   int    // the descriptor of relay_auth, or -1
+}
+
 // become opens and closes PAM's session, writes the session file, tells the
 // front, and turns this process into the user's session.
-func (c *connection) become(who *account, how string) error {
-	if err := c.enter(who, how); err != nil {
+func (c *connection) become(who *account, e entry) error {
+	if err := c.enter(who, &e); err != nil {
 		who.tx.Close()
 		return c.refuse(err, who.name)
 	}
-	logline.Info("login", "user", who.name, "by", how)
+	logline.Info("login", "user", who.name, "by", e.by)
 	if c.Config.PAMSession == "held" {
-		return c.holdSession(who, how)
+		return c.holdSession(who, e)
 	}
 	if err := who.tx.Close(); err != nil {
 		logline.Warn("PAM session not closed", "user", who.name, "reason", err.Error())
@@ -339,29 +324,29 @@ func (c *connection) become(who *account, how string) error {
 	if err := login.WriteAnswer(c.login, login.Answer{Status: login.OK}); err != nil {
 		return fmt.Errorf("answer smail-front: %w", err)
 	}
-	return c.execSession(who, how)
+	return c.execSession(who, e)
 }
 
 // enter does what root must do for a user's session before it starts.
-func (c *connection) enter(who *account, how string) error {
+func (c *connection) enter(who *account, e *entry) (err error) {
 	if err := who.setGroups(); err != nil {
 		return err
 	}
 	if err := who.tx.OpenSession(); err != nil {
 		return err
 	}
-	if how != "password" {
-		return nil // sending by recent login must not make itself recent
+	if e.by == "password" { // sending by recent login must not make itself recent
+		if err := c.record(who); err != nil {
+			return err
+		}
 	}
-	r := sessionfile.New(who.uid, who.name, c.peer.Addr(), c.Service)
-	err := sessionfile.Add(c.Config.SessionFile, r, c.Config.RelayWindow, c.Config.MaxSessionsPerUser)
-	if errors.Is(err, sessionfile.ErrTooMany) {
-		return err
+	if Services[c.Service] == "smail-submit" && (e.by == "recent" || c.Config.RateLimit != config.RateLimit{}) {
+		if e.counts, err = c.makeCounts(who); err != nil {
+			return fmt.Errorf("file of counts: %w", err)
+		}
 	}
-	if err != nil { // costs the user nothing but sending without a login
-		logline.Error("session file not written", "reason", err.Error())
-	}
-	return nil
+	e.auth, err = c.relayAuth()
+	return err
 }
 
 func peerAddr(conn int) (netip.AddrPort, error) {

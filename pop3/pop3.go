@@ -54,6 +54,7 @@ func (c Command) Args() []string { return strings.Fields(c.Rest) }
 const (
 	CodeAuth    = "[AUTH] "     // the name or the password is wrong
 	CodeSysTemp = "[SYS/TEMP] " // not the client's fault; it may come again
+	CodeSysPerm = "[SYS/PERM] " // nor is it; somebody must mend it first
 )
 
 // A DotWriter writes the lines of a multi-line reply: LF becomes CRLF, a dot

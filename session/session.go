@@ -31,7 +31,9 @@ type Session struct {
 	Home    string
 	Peer    string // the client's address; empty without a front
 	Service string
-	Recent  bool // no password was given: see relay_window
+	Recent  bool   // no password was given: see relay_window
+	Since   string // then: the first login that this goes back to
+	Counts  string // submission: file of what the user has sent
 	start   time.Time
 }
 
@@ -45,9 +47,9 @@ func Begin() (*Session, error) {
 		return nil, err
 	}
 	s := &Session{start: time.Now(), User: os.Getenv("USER"), Home: os.Getenv("HOME"),
-		Peer: os.Getenv("SMAIL_PEER"), Service: os.Getenv("SMAIL_SERVICE"), Recent: os.Getenv("SMAIL_BY") == "recent"}
+		Peer: os.Getenv("SMAIL_PEER"), Service: os.Getenv("SMAIL_SERVICE"), Recent: os.Getenv("SMAIL_BY") == "recent", Since: os.Getenv("SMAIL_SINCE"), Counts: os.Getenv("SMAIL_COUNTS")}
 	if !*afterLogin {
-		s.Peer, s.Service, s.Recent = "", "", false
+		*s = Session{start: s.start, User: s.User, Home: s.Home}
 	}
 	if s.User == "" || s.Home == "" {
 		u, err := user.Current()
@@ -130,7 +132,7 @@ type Conn struct {
 	timeout     time.Duration
 	mu          sync.Mutex // an interrupt and its deadline go together
 	interrupted bool
-	terminated  bool
+	ending      string
 }
 
 func openConn(timeout time.Duration) (*Conn, error) {
@@ -185,25 +187,28 @@ func (c *Conn) Interrupt() {
 	c.in.SetReadDeadline(time.Unix(1, 0))
 }
 
-// HeedSIGTERM makes a SIGTERM an Interrupt; Terminated says whether there was
-// one. Without it the signal ends the process at once.
-func (c *Conn) HeedSIGTERM() {
-	term := make(chan os.Signal, 1)
-	signal.Notify(term, syscall.SIGTERM)
+// HeedSignals makes SIGTERM, and SIGUSR1 of smailctl kick, an Interrupt; Ending
+// says which it was. Without it they end the process at once.
+func (c *Conn) HeedSignals() {
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM, syscall.SIGUSR1)
 	go func() {
-		<-term
+		reason := "The server is going down"
+		if <-end == syscall.SIGUSR1 {
+			reason = "The administrator has ended this session"
+		}
 		c.mu.Lock()
-		c.terminated = true
+		c.ending = reason
 		c.mu.Unlock()
 		c.Interrupt()
 	}()
 }
 
-// Terminated says whether the process is to end.
-func (c *Conn) Terminated() bool {
+// Ending says why the process is to end; it is empty while it is not.
+func (c *Conn) Ending() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.terminated
+	return c.ending
 }
 
 // Calm takes back an Interrupt that no Read has seen.

@@ -1,60 +1,75 @@
 // Package sessionfile keeps the session file, /run/smail/sessions: who has
-// logged in from where. The monitor writes it at each login; it decides
-// whether a peer may send without a login of its own; smailctl shows it.
+// logged in from where, and who still is. The monitor writes it at each login;
+// it decides whether a peer may send without a login of its own; smailctl
+// shows it, and smail-policyd tells the MTA.
 //
-// It is text, a header and a line a login, fields separated by one space:
+// It is text in lines of 256 bytes, filled up with spaces, so that a login
+// changes its own line in place: a header, and records.
 //
-//	smail-sessions 1 1795421472
-//	1234.567 4711 123400 1000 alice 192.0.2.7 imaps
+//	smail-sessions 2 0f4c6f3e-... 1795421472 17
+//	      1000 192.0.2.7 imaps + 1234.567 1300.100 3 0 4711:123400 0:0 0:0 alice 5f1ce0de
 //
-// The header carries when the system was booted, in seconds of Unix time: a
-// file of an earlier boot is void. (The kernel's boot id would say so too, but
-// differs between the mount namespaces of one container.)
-// The fields of a line are the time of the login in seconds since boot
-// (CLOCK_BOOTTIME, which nobody can step), the pid of the session (of the monitor
-// that waits for it, with pam_session held) and the time
-// that process started in clock ticks since boot (proc(5), field 22 of stat),
-// uid, user, the peer's address (IPv4-mapped ones unmapped, no zone), and the
-// service. A line whose process has gone is kept for the relay window.
+// The header carries the boot it is of, by the kernel's boot id and by when the
+// system was booted in seconds of Unix time, and where the sweep for stale
+// records goes on. A file is void where neither of the two is this boot's: the id
+// differs between the mount namespaces of one container, the time where the clock
+// was set.
 //
-// Only root writes it: a new file is renamed over the old one under a lock on
-// the file beside it that ends in ".lock". A line that does not parse is dropped.
+// A record is a user's logins to a service from an address: uid, the address
+// (IPv4-mapped ones unmapped, no zone), service; + or, once void for sending
+// without a login, -; the first and the last login in seconds since boot
+// (CLOCK_BOOTTIME, which nobody can step); how many there were; how many times
+// sending without one was granted; up to three live sessions, each as pid (of the
+// monitor that waits for it, with pam_session held) and the time that process
+// started in clock ticks since boot (proc(5), field 22 of stat); the user; and
+// the CRC-32 (IEEE) of all before it. More sessions take another record.
+//
+// Only root writes it, under a lock on the file beside it that ends in ".lock".
+// A line never crosses a page and is written by one pwrite(2), so that a writer
+// killed at any point leaves the old line or the new one. Who reads takes no
+// lock: a line whose sum is wrong is being written, and is read again.
 package sessionfile
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"hash/crc32"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	magic      = "smail-sessions 1 "
-	bootSlack  = 60 // seconds by which the clock may have been set since, and a record seem younger than it is
-	maxBytes   = 4 << 20
-	maxRecords = 10000
+	recordBytes = 256
+	maxRecords  = 16383 // with the header 4 MiB
+	maxLive     = 3     // processes a record
+	maxName     = 64    // bytes of a user's name
+	sumAt       = recordBytes - 1 - 8
 )
 
-// A Record is one login.
+// A Process is a session that may live: a pid can be given again, the time it
+// started cannot.
+type Process struct {
+	PID   int
+	Start uint64 // in clock ticks since boot
+}
+
+// A Record is a user's logins to a service from an address.
 type Record struct {
-	At      time.Duration // since boot
-	PID     int
-	Start   uint64 // when PID started, in clock ticks since boot
 	UID     int
 	User    string
 	Addr    netip.Addr
 	Service string
-
-	line string // as read
+	Void    bool          // does not let the peer send without a login
+	First   time.Duration // since boot
+	Last    time.Duration
+	Logins  int
+	Relays  int // times that sending without a login was granted
+	Live    []Process
 }
 
 // Now returns the time since boot, suspended time included.
@@ -67,223 +82,128 @@ func Now() time.Duration {
 // New returns the record of a login of this process, made now.
 func New(uid int, user string, addr netip.Addr, service string) Record {
 	start, _ := startTime(os.Getpid())
-	return Record{At: Now(), PID: os.Getpid(), Start: start, UID: uid, User: user,
-		Addr: addr.Unmap().WithZone(""), Service: service}
+	now := Now().Truncate(time.Millisecond) // as it is written
+	return Record{UID: uid, User: user, Addr: addr.Unmap().WithZone(""), Service: service,
+		First: now, Last: now, Logins: 1, Live: []Process{{os.Getpid(), start}}}
 }
 
-// Live says whether the session of the login still runs.
-func (r Record) Live() bool {
-	start, err := startTime(r.PID)
-	return err == nil && start == r.Start
-}
-
-// Read returns the records of this boot. A missing file has none.
-func Read(path string) ([]Record, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var st syscall.Stat_t
-	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, fmt.Errorf("stat %s: %w", path, err)
-	}
-	if st.Mode&syscall.S_IFMT != syscall.S_IFREG || st.Uid != 0 && int(st.Uid) != os.Geteuid() {
-		return nil, fmt.Errorf("%s is not a file of root's", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxBytes))
-	if err != nil {
-		return nil, err
-	}
-	return parse(text, bootTime()), nil
-}
-
-func parse(text []byte, boot int64) []Record {
-	header, rest, _ := strings.Cut(string(text), "\n")
-	stamp, ok := strings.CutPrefix(header, magic)
-	if at, err := strconv.ParseInt(stamp, 10, 64); !ok || err != nil || at < boot-bootSlack || at > boot+bootSlack {
-		return nil
-	}
-	recs := make([]Record, 0, strings.Count(rest, "\n"))
-	for line := range strings.Lines(rest) {
-		if r, ok := parseRecord(strings.TrimSuffix(line, "\n")); ok && len(recs) < maxRecords {
-			recs = append(recs, r)
+// Sessions returns the sessions of the record that still run.
+func (r Record) Sessions() (running []Process) {
+	for _, p := range r.Live {
+		if p.Runs() {
+			running = append(running, p)
 		}
 	}
-	return recs
+	return running
 }
 
-func parseRecord(line string) (Record, bool) {
-	f := strings.Split(line, " ")
-	if len(f) != 7 {
-		return Record{}, false
-	}
-	at, err1 := strconv.ParseFloat(f[0], 64)
-	pid, err2 := strconv.ParseUint(f[1], 10, 31)
-	start, err3 := strconv.ParseUint(f[2], 10, 64)
-	uid, err4 := strconv.ParseUint(f[3], 10, 31)
-	addr, err5 := netip.ParseAddr(f[5])
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil || !(at >= 0 && at < 1e9) ||
-		pid == 0 || !plain(f[4]) || !plain(f[6]) || addr != addr.Unmap().WithZone("") {
-		return Record{}, false
-	}
-	return Record{time.Duration(at * 1e9), int(pid), start, int(uid), f[4], addr, f[6], line}, true
+// Runs says whether the process is still there.
+func (p Process) Runs() bool {
+	start, err := startTime(p.PID)
+	return err == nil && start == p.Start
 }
 
-func (r Record) String() string {
-	return fmt.Sprintf("%.3f %d %d %d %s %s %s", r.At.Seconds(), r.PID, r.Start, r.UID, r.User, r.Addr, r.Service)
+// Started returns when the process started, since boot.
+func (p Process) Started() time.Duration {
+	const ticks = 100 // a second, whatever the kernel's own clock is: proc(5)
+	return time.Duration(p.Start) * time.Second / ticks
 }
+
+// within says whether the last login is younger than window.
+func (r Record) within(window time.Duration) bool {
+	now := Now()
+	return r.Last <= now && now-r.Last < window
+}
+
+// parse reads a line. ok is false for one that is empty, torn or not ours.
+func parse(line []byte) (r Record, ok bool) {
+	if len(line) != recordBytes || line[recordBytes-1] != '\n' || line[0] != ' ' {
+		return r, false
+	}
+	sum, err := strconv.ParseUint(string(line[sumAt:recordBytes-1]), 16, 32)
+	if err != nil || uint32(sum) != crc32.ChecksumIEEE(line[:sumAt]) {
+		return r, false
+	}
+	f := strings.Fields(string(line[:sumAt]))
+	if len(f) != 8+maxLive+1 {
+		return r, false
+	}
+	uid, err1 := strconv.ParseUint(f[0], 10, 31)
+	addr, err2 := netip.ParseAddr(f[1])
+	first, err3 := seconds(f[4])
+	last, err4 := seconds(f[5])
+	logins, err5 := strconv.ParseUint(f[6], 10, 31)
+	relays, err6 := strconv.ParseUint(f[7], 10, 31)
+	if errors.Join(err1, err2, err3, err4, err5, err6) != nil || addr != addr.Unmap().WithZone("") || f[3] != "+" && f[3] != "-" {
+		return r, false
+	}
+	r = Record{UID: int(uid), Addr: addr, Service: f[2], Void: f[3] == "-", First: first, Last: last,
+		Logins: int(logins), Relays: int(relays), User: f[8+maxLive]}
+	for _, p := range f[8 : 8+maxLive] {
+		left, right, _ := strings.Cut(p, ":")
+		pid, err1 := strconv.ParseUint(left, 10, 31)
+		start, err2 := strconv.ParseUint(right, 10, 64)
+		if err1 != nil || err2 != nil {
+			return r, false
+		}
+		if pid > 0 {
+			r.Live = append(r.Live, Process{int(pid), start})
+		}
+	}
+	return r, plain(r.User, maxName) && plain(r.Service, maxService)
+}
+
+// seconds reads a time since boot, to the millisecond.
+func seconds(s string) (time.Duration, error) {
+	whole, milli, ok := strings.Cut(s, ".")
+	n, err1 := strconv.ParseUint(whole, 10, 30)
+	m, err2 := strconv.ParseUint(milli, 10, 10)
+	if !ok || len(milli) != 3 || err1 != nil || err2 != nil {
+		return 0, errors.New("not a time")
+	}
+	return time.Duration(n)*time.Second + time.Duration(m)*time.Millisecond, nil
+}
+
+// Where the fields stand that a scan looks at before it reads a line.
+const (
+	uidEnd     = 12 // and the space behind it
+	addrEnd    = uidEnd + 40
+	maxService = 11
+)
+
+// line writes the record as it stands in the file.
+func (r Record) line() []byte {
+	b := append(uidField(r.UID), addrField(r.Addr)...)
+	b = fmt.Appendf(b, "%-*s %c %13.3f %13.3f %6d %6d ", maxService, r.Service, mark(r.Void),
+		r.First.Truncate(time.Millisecond).Seconds(), r.Last.Truncate(time.Millisecond).Seconds(), min(r.Logins, 999999), min(r.Relays, 999999))
+	for i := range maxLive {
+		var p Process
+		if i < len(r.Live) {
+			p = r.Live[i]
+		}
+		b = fmt.Appendf(b, "%7d:%-11d ", p.PID, p.Start)
+	}
+	b = fmt.Appendf(b, "%-*s", sumAt-len(b), r.User)
+	return fmt.Appendf(b, "%08x\n", crc32.ChecksumIEEE(b))
+}
+
+func mark(void bool) byte {
+	if void {
+		return '-'
+	}
+	return '+'
+}
+
+func uidField(uid int) []byte { return fmt.Appendf(make([]byte, 0, recordBytes), " %10d ", uid) }
+
+func addrField(a netip.Addr) []byte { return fmt.Appendf(nil, "%-39s ", a) }
 
 // plain says whether a name can stand in a line.
-func plain(s string) bool {
+func plain(s string, most int) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] <= ' ' || s[i] >= 0x7f {
 			return false
 		}
 	}
-	return s != ""
-}
-
-// ErrTooMany says that the user has as many sessions as are allowed.
-var ErrTooMany = errors.New("too many sessions of this user")
-
-// Add writes the record of a login, and drops those whose pid is free and that
-// are older than window; of dead ones of a user at an address the last is kept.
-// maxPerUser bounds the live sessions of the user.
-func Add(path string, r Record, window time.Duration, maxPerUser int) error {
-	if !plain(r.User) || !plain(r.Service) {
-		return fmt.Errorf("name %q cannot stand in the session file", r.User)
-	}
-	unlock, err := lock(path)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	old, err := Read(path)
-	if err != nil {
-		return err
-	}
-	kept, live := keep(old, r, window)
-	if live >= maxPerUser {
-		return ErrTooMany
-	}
-	text := fmt.Appendf(nil, "%s%d\n", magic, bootTime())
-	for i := len(kept) - 1; i >= 0; i-- {
-		text = append(append(text, kept[i].line...), '\n')
-	}
-	return replace(path, append(text, r.String()+"\n"...))
-}
-
-// keep returns the records that still matter, the last first, and how many
-// live ones are the user's.
-func keep(old []Record, r Record, window time.Duration) (kept []Record, live int) {
-	type place struct {
-		user string
-		addr netip.Addr
-	}
-	seen := map[place]bool{{r.User, r.Addr}: true}
-	now := Now()
-	for i := len(old) - 1; i >= 0 && len(kept) < maxRecords-1; i-- {
-		o := old[i]
-		if syscall.Kill(o.PID, 0) == syscall.ESRCH {
-			if seen[place{o.User, o.Addr}] || now-o.At >= window {
-				continue
-			}
-			seen[place{o.User, o.Addr}] = true
-		} else if o.UID == r.UID && o.Live() {
-			live++
-		}
-		kept = append(kept, o)
-	}
-	return kept, live
-}
-
-// lock takes the lock beside the file, and makes the folder where a reboot
-// has emptied /run.
-func lock(path string) (unlock func(), err error) {
-	open := func() (*os.File, error) {
-		return os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
-	}
-	f, err := open()
-	if errors.Is(err, os.ErrNotExist) {
-		dir := filepath.Dir(path)
-		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-			return nil, err
-		}
-		if err := os.Chmod(dir, 0o755); err != nil { // whatever the umask is
-			return nil, err
-		}
-		f, err = open()
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return func() { f.Close() }, nil
-}
-
-// replace renames a new file over the old one. The file is on a tmpfs and
-// void after a reboot, so that nothing is synced.
-func replace(path string, text []byte) error {
-	tmp := path + ".new" // ours alone: the lock is held
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_NOFOLLOW, 0o644)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(text); err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(tmp)
-		return err
-	}
-	return os.Rename(tmp, path)
-}
-
-// Sender returns the one user who may send from addr without a login of his
-// own: the file holds a login of exactly one user there that is live or, but
-// for liveOnly, younger than window.
-func Sender(recs []Record, addr netip.Addr, window time.Duration, liveOnly bool) (Record, bool) {
-	addr = addr.Unmap().WithZone("")
-	now := Now()
-	var found Record
-	for _, r := range recs {
-		if r.Addr != addr || !r.Live() && (liveOnly || r.At > now || now-r.At >= window) {
-			continue
-		}
-		if found.User != "" && found.UID != r.UID {
-			return Record{}, false
-		}
-		found = r
-	}
-	return found, found.User != ""
-}
-
-// bootTime returns when the system was booted, in seconds of Unix time.
-func bootTime() int64 {
-	return time.Now().Add(-Now()).Unix()
-}
-
-// startTime is when a process started, in clock ticks since boot.
-func startTime(pid int) (uint64, error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, err
-	}
-	// The second field, the program's name, may hold anything: count from its end.
-	_, rest, ok := bytes.Cut(b[max(0, bytes.LastIndexByte(b, ')')):], []byte(") "))
-	f := bytes.Fields(rest)
-	if !ok || len(f) < 20 {
-		return 0, fmt.Errorf("/proc/%d/stat: unexpected form", pid)
-	}
-	if f[0][0] == 'Z' {
-		return 0, fmt.Errorf("process %d has ended", pid)
-	}
-	return strconv.ParseUint(string(f[19]), 10, 64)
+	return s != "" && len(s) <= most
 }

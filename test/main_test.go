@@ -104,6 +104,7 @@ func newHost(t *testing.T, settings ...string) *host {
 	h.accounts()
 	h.Config["relay"] = "maildir " + filepath.Join(dir, "outbox")
 	h.Config["login_domains"] = "example.org"
+	h.Config["relay_deny_networks"] = "none" // all clients are on the loopback
 	for i := 0; i+1 < len(settings); i += 2 {
 		h.Config[settings[i]] = settings[i+1]
 	}

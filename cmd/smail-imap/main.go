@@ -34,7 +34,7 @@ func main() {
 		session.Fail(err)
 		os.Exit(1)
 	}
-	s.Conn.HeedSIGTERM()
+	s.Conn.HeedSignals()
 	did, err := imapd.Serve(s.Conn, o)
 	o.Store.Close()
 	s.End(err, did...)

@@ -25,11 +25,13 @@ func main() {
 	s.Conn.SetTimeout(s.Config.IdleTimeout / 3)
 	store, err := maildir.Open(s.Config.MaildirOf(s.User, s.Home), maildir.ParseSyncMode(s.Config.Fsync))
 	if err != nil {
-		pop3d.Refuse(s.Conn)
+		pop3d.Refuse(s.Conn, err)
 		session.Fail(err)
 		os.Exit(1)
 	}
-	did, err := pop3d.Serve(s.Conn, pop3d.Options{Store: store, UIDL: s.Config.POP3UIDL})
+	s.Conn.HeedSignals()
+	did, err := pop3d.Serve(s.Conn, pop3d.Options{Store: store, UIDL: s.Config.POP3UIDL,
+		Interrupted: session.ErrInterrupted, Ending: s.Conn.Ending})
 	store.Close()
 	s.End(err, did...)
 }

@@ -7,8 +7,13 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"os"
+	"strings"
 
+	"smail/login"
+	"smail/logline"
 	"smail/session"
 	"smail/session/submitd"
 )
@@ -24,10 +29,31 @@ func main() {
 		os.Exit(1)
 	}
 	s.Conn.SetTimeout(s.Config.IdleTimeout / 3)
-	o := submitd.Options{Config: s.Config, User: s.User, Home: s.Home, Peer: s.Peer, Recent: s.Recent}
+	s.Conn.HeedSignals()
+	o := submitd.Options{Config: s.Config, User: s.User, Home: s.Home, Peer: s.Peer, Recent: s.Recent, Since: s.Since,
+		Counts: s.Counts, Interrupted: session.ErrInterrupted, Ending: s.Conn.Ending}
+	if s.Hello != nil && os.Getenv("SMAIL_RELAY_AUTH") != "" {
+		if o.RelayAuth, err = readCredentials(os.NewFile(login.FDRelayAuth, "relay_auth")); err != nil {
+			logline.Error("relay_auth", "reason", err.Error())
+		}
+	}
 	if s.Hello != nil {
 		o.Login, o.Greeted, o.TLS = !s.Recent, s.Hello.Greeted, s.Hello.TLS+" "+s.Hello.Cipher
 	}
 	did, err := submitd.Serve(s.Conn, o)
 	s.End(err, did...)
+}
+
+// readCredentials reads a name and a password, on a line each.
+func readCredentials(f *os.File) (*submitd.Credentials, error) {
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	if len(lines) != 2 || lines[0] == "" || lines[1] == "" || strings.ContainsAny(string(text), "\x00\r") {
+		return nil, errors.New("expected a name and a password, on a line each")
+	}
+	return &submitd.Credentials{Name: lines[0], Password: lines[1]}, nil
 }

@@ -20,15 +20,19 @@ type command struct {
 
 func commands() []command {
 	return []command{
+		{"auth-test", "[-service SERVICE] USER", "logs in as a client would, and shows why not", authTest},
 		{"check", "[-user NAME]", "looks at everything that stops a login", check},
 		{"clientconfig", "[-out DIR] [-domain NAME]", "writes what users need to set up their clients", clientConfig},
 		{"config", "[-all | -example]", "prints the settings in force, or a commented file", printConfig},
+		{"forget", "ADDRESS | USER", "drops recent logins, so that none lets its client send", forget},
 		{"form", "[resident | per-connection]", "says or chooses how systemd starts smail", form},
+		{"kick", "USER | PID | ADDRESS", "ends sessions, and says so to their clients", kick},
 		{"mailbox", "USER list|status|verify|rebuild", "looks at a user's folders, or makes their indexes anew", mailbox},
 		{"makecert", "CERTIFICATE KEY [NAME ...]", "makes a self-signed certificate where there is none", makeCert},
 		{"migrate", "[-from SERVER] [-dry-run] [-list] USER", "takes over what Dovecot or Courier knew, ahead of the first login", migrate},
-		{"sessions", "", "lists recent logins", sessions},
+		{"sessions", "[-json]", "lists recent logins", sessions},
 		{"sockets", "[SERVICE]", "says who listens on the ports of mail", sockets},
+		{"who", "", "lists the sessions that are open", who},
 	}
 }
 
@@ -96,6 +100,16 @@ func flags(name string, args []string, define func(*flag.FlagSet), most int) ([]
 		return nil, errUsage
 	}
 	return set.Args(), nil
+}
+
+// usageOf says how a command is called.
+func usageOf(name string) error {
+	for _, c := range commands() {
+		if c.name == name {
+			fmt.Fprintf(os.Stderr, "usage: smailctl %s %s\n", c.name, c.args)
+		}
+	}
+	return errUsage
 }
 
 func printConfig(args []string, out io.Writer) error {

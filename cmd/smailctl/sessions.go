@@ -1,11 +1,18 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
+	"os"
+	"strconv"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"smail/config"
 	"smail/sessionfile"
@@ -13,26 +20,199 @@ import (
 
 // sessions lists the session file.
 func sessions(args []string, out io.Writer) error {
-	if _, err := flags("sessions", args, func(*flag.FlagSet) {}, 0); err != nil {
+	var asJSON bool
+	if _, err := flags("sessions", args, func(f *flag.FlagSet) { f.BoolVar(&asJSON, "json", false, "for programs") }, 0); err != nil {
 		return err
 	}
-	cfg, err := config.Load(configPath)
+	cfg, recs, err := readSessions()
 	if err != nil {
 		return err
 	}
-	recs, err := sessionfile.Read(cfg.SessionFile)
+	if asJSON {
+		return writeJSON(out, cfg, recs)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "USER\tADDRESS\tSERVICE\tFIRST\tLAST\tLOGINS\tLIVE\tRELAYS\tMAY SEND")
+	for _, r := range recs {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", r.User, r.Addr, r.Service, ago(r.First), ago(r.Last),
+			r.Logins, len(r.Sessions()), r.Relays, yesNo(maySend(cfg, recs, r)))
+	}
+	return w.Flush()
+}
+
+// who lists the sessions that are live.
+func who(args []string, out io.Writer) error {
+	if _, err := flags("who", args, func(*flag.FlagSet) {}, 0); err != nil {
+		return err
+	}
+	_, recs, err := readSessions()
 	if err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "USER\tADDRESS\tSERVICE\tPID\tAGO\tLIVE")
+	fmt.Fprintln(w, "USER\tADDRESS\tSERVICE\tPID\tSINCE")
 	for _, r := range recs {
-		live := "no"
-		if r.Live() {
-			live = "yes"
+		for _, p := range r.Sessions() {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", r.User, r.Addr, r.Service, p.PID, ago(p.Started()))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", r.User, r.Addr, r.Service, r.PID,
-			(sessionfile.Now() - r.At).Round(time.Second), live)
 	}
 	return w.Flush()
+}
+
+func readSessions() (*config.Config, []sessionfile.Record, error) {
+	cfg, err := config.Load(configPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	recs, err := sessionfile.Read(cfg.SessionFile)
+	return cfg, recs, err
+}
+
+// maySend says whether the address of a record may send as its user without a
+// login.
+func maySend(cfg *config.Config, recs []sessionfile.Record, r sessionfile.Record) bool {
+	rule := sessionfile.Rule{Window: cfg.RelayWindow, LiveOnly: cfg.RelayLiveOnly, Deny: cfg.RelayDenyNetworks}
+	_, ok := rule.Sender(recs, r.Addr)
+	return ok && cfg.RelayWindow > 0
+}
+
+func ago(at time.Duration) string {
+	return (sessionfile.Now() - at).Round(time.Second).String()
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// writeJSON writes an array of records; times are RFC 3339.
+func writeJSON(out io.Writer, cfg *config.Config, recs []sessionfile.Record) error {
+	type record struct {
+		User     string `json:"user"`
+		UID      int    `json:"uid"`
+		Address  string `json:"address"`
+		Service  string `json:"service"`
+		First    string `json:"first"`
+		Last     string `json:"last"`
+		Logins   int    `json:"logins"`
+		Relays   int    `json:"relays"`
+		Sessions []int  `json:"sessions"`
+		Void     bool   `json:"void"`
+		MaySend  bool   `json:"may_send"`
+	}
+	boot := time.Now().Add(-sessionfile.Now())
+	list := []record{}
+	for _, r := range recs {
+		j := record{r.User, r.UID, r.Addr.String(), r.Service, boot.Add(r.First).Format(time.RFC3339), boot.Add(r.Last).Format(time.RFC3339),
+			r.Logins, r.Relays, []int{}, r.Void, maySend(cfg, recs, r)}
+		for _, p := range r.Sessions() {
+			j.Sessions = append(j.Sessions, p.PID)
+		}
+		list = append(list, j)
+	}
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(list)
+}
+
+// errNobody is what kick and forget say of a name that nothing matches.
+var errNobody = errors.New("no such session")
+
+// kick ends the live sessions of a user, an address or a pid, and keeps their
+// addresses from sending without a login.
+func kick(args []string, out io.Writer) error {
+	args, err := flags("kick", args, func(*flag.FlagSet) {}, 1)
+	if err != nil {
+		return err
+	}
+	if len(args) != 1 {
+		return usageOf("kick")
+	}
+	cfg, recs, err := readSessions()
+	if err != nil {
+		return err
+	}
+	found := 0
+	for _, r := range recs {
+		for _, p := range r.Sessions() {
+			if !matches(r, args[0]) && strconv.Itoa(p.PID) != args[0] {
+				continue
+			}
+			if err := end(p); err != nil {
+				return fmt.Errorf("session %d of %s: %w", p.PID, r.User, err)
+			}
+			found++
+			fmt.Fprintf(out, "%s %s %s %d\n", r.User, r.Addr, r.Service, p.PID)
+			if _, err := sessionfile.Void(cfg.SessionFile, r.Addr); err != nil {
+				return err
+			}
+			if err := withdraw(cfg, r.Addr); err != nil {
+				return err
+			}
+		}
+	}
+	if found == 0 {
+		return errNobody
+	}
+	return nil
+}
+
+// matches says whether a record is a user's or an address's.
+func matches(r sessionfile.Record, name string) bool {
+	addr, err := netip.ParseAddr(name)
+	return r.User == name || err == nil && r.Addr == addr.Unmap().WithZone("")
+}
+
+// end sends the signal that a session explains to its client. The descriptor
+// keeps the pid from becoming another process's in between.
+func end(p sessionfile.Process) error {
+	fd, err := unix.PidfdOpen(p.PID, 0)
+	if err != nil {
+		return os.NewSyscallError("pidfd_open", err)
+	}
+	defer unix.Close(fd)
+	if !p.Runs() {
+		return errors.New("it has just ended")
+	}
+	return os.NewSyscallError("pidfd_send_signal", unix.PidfdSendSignal(fd, unix.SIGUSR1, nil, 0))
+}
+
+func withdraw(cfg *config.Config, addr netip.Addr) error {
+	if cfg.RelayFolder == "" {
+		return nil
+	}
+	return sessionfile.Withdraw(cfg.RelayFolder, addr)
+}
+
+// forget drops what the session file has of a user or an address.
+func forget(args []string, out io.Writer) error {
+	args, err := flags("forget", args, func(*flag.FlagSet) {}, 1)
+	if err != nil {
+		return err
+	}
+	if len(args) != 1 {
+		return usageOf("forget")
+	}
+	cfg, recs, err := readSessions()
+	if err != nil {
+		return err
+	}
+	n, err := sessionfile.Forget(cfg.SessionFile, func(r sessionfile.Record) bool { return matches(r, args[0]) })
+	if err != nil {
+		return err
+	}
+	for _, r := range recs {
+		if matches(r, args[0]) {
+			if err := withdraw(cfg, r.Addr); err != nil {
+				return err
+			}
+		}
+	}
+	if n == 0 {
+		return errNobody
+	}
+	fmt.Fprintf(out, "%d records\n", n)
+	return nil
 }

@@ -125,7 +125,7 @@ func prepare(r *rig.Rig, who *user.User) (password string, err error) {
 	}
 	inbox, outbox := filepath.Join(r.Dir, "Maildir"), filepath.Join(r.Dir, "outbox")
 	for name, value := range map[string]string{
-		"maildir": inbox, "relay": "maildir " + outbox, "login_domains": "localhost",
+		"maildir": inbox, "relay": "maildir " + outbox, "login_domains": "localhost", "relay_deny_networks": "none",
 		"front_user": front, "min_uid": "1", "max_uid": who.Uid,
 	} {
 		r.Config[name] = value

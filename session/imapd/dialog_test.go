@@ -142,7 +142,7 @@ func (p *pipe) Interrupt() {
 
 func (p *pipe) Calm() { p.interrupted.Store(false) }
 
-func (p *pipe) Terminated() bool { return false }
+func (p *pipe) Ending() string { return "" }
 
 func (p *pipe) Read(b []byte) (int, error) {
 	p.SetReadDeadline(time.Time{})
@@ -253,7 +253,7 @@ func (c *brokenConn) Read(p []byte) (int, error) {
 func (c *brokenConn) Write(p []byte) (int, error) { return len(p), c.write }
 func (c *brokenConn) Interrupt()                  {}
 func (c *brokenConn) Calm()                       {}
-func (c *brokenConn) Terminated() bool            { return false }
+func (c *brokenConn) Ending() string              { return "" }
 
 // TestLostClient: whatever is wrong with the connection, the session ends.
 func TestLostClient(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 
 	"smail/imap"
 	"smail/maildir"
+	"smail/session/roles"
 )
 
 // create: RFC 3501 section 6.3.3, USE: RFC 6154 section 3.
@@ -34,7 +35,7 @@ func (s *session) create(bool) error {
 	}
 	if len(uses) > 0 {
 		err := s.Store.SetMetadata(folder, func(entries map[string][]byte) error {
-			entries[useEntry] = []byte(strings.Join(uses, " "))
+			entries[roles.Entry] = []byte(strings.Join(uses, " "))
 			return nil
 		})
 		if err != nil {
@@ -107,7 +108,7 @@ func (s *session) rename(bool) error {
 	case source == maildir.Inbox:
 		err = s.renameInbox(target)
 	default:
-		if err := s.makeOffered(source); err != nil {
+		if err := roles.MakeOffered(s.Store, source); err != nil {
 			return err
 		}
 		if s.box != nil && (s.box.Name == source || strings.HasPrefix(s.box.Name, source+separator)) {

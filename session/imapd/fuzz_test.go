@@ -20,7 +20,7 @@ type script struct {
 func (s *script) Write(p []byte) (int, error) { s.written += len(p); return len(p), nil }
 func (s *script) Interrupt()                  {}
 func (s *script) Calm()                       {}
-func (s *script) Terminated() bool            { return false }
+func (s *script) Ending() string              { return "" }
 
 // FuzzSession feeds a whole session whatever bytes there are: it ends with
 // them, in bounded time and memory.

@@ -39,8 +39,8 @@ func (s *session) idle(bool) error {
 	for {
 		line, err := s.d.Line()
 		switch {
-		case errors.Is(err, s.Interrupted) && s.conn.Terminated():
-			return errTerminated
+		case errors.Is(err, s.Interrupted) && s.conn.Ending() != "":
+			return s.ended()
 		case errors.Is(err, s.Interrupted):
 			if err := s.update(true); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 
 	"smail/imap"
 	"smail/maildir"
+	"smail/session/roles"
 )
 
 const separator = string(maildir.Separator)
@@ -37,7 +38,7 @@ func (s *session) list(bool) error {
 		s.w.Raw(`* LIST (\Noselect) "` + separator + `" ""`).CRLF()
 		return s.ok("", "LIST done")
 	}
-	all, err := s.listing()
+	all, err := roles.List(s.Store)
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func (s *session) list(bool) error {
 	if err != nil {
 		return err
 	}
-	folders := all.folders
+	folders := all.Folders
 	if l.Subscribed {
 		folders = union(folders, subscriptions)
 	}
@@ -58,8 +59,8 @@ func (s *session) list(bool) error {
 }
 
 // listOne tells of a mailbox if LIST asks for it.
-func (s *session) listOne(l *imap.List, m *listed, all *listing) error {
-	use := all.use[m.folder]
+func (s *session) listOne(l *imap.List, m *listed, all *roles.Listing) error {
+	use := all.Use[m.folder]
 	m.childInfo = m.childInfo && l.RecursiveMatch
 	switch {
 	case !s.matches(l, m.name), l.SpecialUse && use == "":
@@ -89,7 +90,7 @@ func (s *session) listOne(l *imap.List, m *listed, all *listing) error {
 		s.w.Raw(` ("CHILDINFO" ("SUBSCRIBED"))`)
 	}
 	s.w.CRLF()
-	if !m.exists || all.offered[m.folder] {
+	if !m.exists || all.Offered[m.folder] {
 		return nil
 	}
 	if l.Metadata != nil {
@@ -116,7 +117,7 @@ func (s *session) lsub(bool) error {
 	if len(l.Reference)+len(l.Patterns[0]) > 1000 {
 		return imap.Bad("Pattern too long")
 	}
-	all, err := s.listing()
+	all, err := roles.List(s.Store)
 	if err != nil {
 		return err
 	}
@@ -141,10 +142,10 @@ func (s *session) lsub(bool) error {
 
 // subscriptions returns the folders that are subscribed to; those that are
 // offered are.
-func (s *session) subscriptions(all *listing) ([]string, error) {
+func (s *session) subscriptions(all *roles.Listing) ([]string, error) {
 	names, err := s.Store.Subscriptions()
-	for _, folder := range all.folders {
-		if all.offered[folder] && !slices.Contains(names, folder) {
+	for _, folder := range all.Folders {
+		if all.Offered[folder] && !slices.Contains(names, folder) {
 			names = append(names, folder)
 		}
 	}
@@ -189,7 +190,7 @@ func (s *session) matches(l *imap.List, name string) bool {
 
 // tree returns folders as mailboxes by name, with parents that are none
 // themselves.
-func (s *session) tree(prefix string, folders, subscriptions []string, all *listing) []*listed {
+func (s *session) tree(prefix string, folders, subscriptions []string, all *roles.Listing) []*listed {
 	byName := map[string]*listed{}
 	at := func(name string) *listed {
 		if byName[name] == nil {
@@ -203,7 +204,7 @@ func (s *session) tree(prefix string, folders, subscriptions []string, all *list
 			continue
 		}
 		m := at(name)
-		m.folder, m.exists = folder, slices.Contains(all.folders, folder)
+		m.folder, m.exists = folder, slices.Contains(all.Folders, folder)
 		m.subscribed = slices.Contains(subscriptions, folder)
 		for i := strings.LastIndex(name, separator); i > 0; i = strings.LastIndex(name[:i], separator) {
 			if name[:i]+separator == prefix {

@@ -7,6 +7,7 @@ import (
 
 	"smail/imap"
 	"smail/maildir"
+	"smail/session/roles"
 )
 
 // A mailbox is the selected one, as far as the client knows it.
@@ -149,7 +150,7 @@ func (s *session) open(mailbox string) (*maildir.Folder, error) {
 	s.closeTarget()
 	f, err := s.Store.OpenTarget(name)
 	if err == maildir.ErrNoFolder {
-		if err := s.makeOffered(name); err != nil {
+		if err := roles.MakeOffered(s.Store, name); err != nil {
 			return nil, err
 		}
 		f, err = s.Store.OpenTarget(name)

@@ -7,6 +7,7 @@ import (
 
 	"smail/imap"
 	"smail/maildir"
+	"smail/session/roles"
 )
 
 // maxMetadataEntries bounds what clients may note of one mailbox.
@@ -20,7 +21,7 @@ func (s *session) metadataFolder(mailbox string) (string, error) {
 	}
 	folder, err := s.folderName(mailbox)
 	if err == nil {
-		err = s.makeOffered(folder)
+		err = roles.MakeOffered(s.Store, folder)
 	}
 	return folder, err
 }
@@ -118,7 +119,7 @@ func (s *session) setMetadata(bool) error {
 		return err
 	}
 	for _, e := range changes {
-		if e.Name == useEntry && e.Value != nil {
+		if e.Name == roles.Entry && e.Value != nil {
 			if err := s.mayUse(folder, strings.Fields(string(e.Value))); err != nil {
 				return err
 			}
@@ -145,7 +146,7 @@ func (s *session) setMetadata(bool) error {
 // RFC 6154 section 3.
 func (s *session) mayUse(folder string, uses []string) error {
 	for _, use := range uses {
-		if folder == "" || folder == maildir.Inbox || !isUse(use) {
+		if folder == "" || folder == maildir.Inbox || !roles.Is(use) {
 			return imap.No("USEATTR", "No such use for this mailbox")
 		}
 	}
@@ -161,7 +162,7 @@ func (s *session) mayUse(folder string, uses []string) error {
 		if err != nil {
 			return err
 		}
-		for use := range strings.FieldsSeq(string(entries[useEntry])) {
+		for use := range strings.FieldsSeq(string(entries[roles.Entry])) {
 			if other != folder && slices.ContainsFunc(uses, func(u string) bool { return equalFold(u, use) }) {
 				return imap.No("USEATTR", "Another mailbox has that use")
 			}

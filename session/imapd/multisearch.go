@@ -8,6 +8,7 @@ import (
 
 	"smail/imap"
 	"smail/maildir"
+	"smail/session/roles"
 )
 
 // esearch: RFC 7377 section 2.1, a search in several mailboxes.
@@ -72,11 +73,11 @@ func (s *session) searchIn(folder string, key *imap.SearchKey, o *imap.ReturnOpt
 // sourceFolders returns the folders that sources stand for: RFC 7377 section
 // 2.2, RFC 5465 section 6.
 func (s *session) sourceFolders(sources []imap.Source) (folders []string, err error) {
-	all, err := s.listing()
+	all, err := roles.List(s.Store)
 	if err != nil {
 		return nil, err
 	}
-	existing := slices.DeleteFunc(slices.Clone(all.folders), func(f string) bool { return all.offered[f] })
+	existing := slices.DeleteFunc(slices.Clone(all.Folders), func(f string) bool { return all.Offered[f] })
 	for _, src := range sources {
 		switch src.Kind {
 		case "SELECTED", "SELECTED-DELAYED":

@@ -8,6 +8,7 @@ import (
 
 	"smail/imap"
 	"smail/maildir"
+	"smail/session/roles"
 )
 
 // A notifier is what the client wants to hear of without asking: RFC 5465.
@@ -29,18 +30,18 @@ func (s *session) notify(bool) error {
 	if len(n.Groups) == 0 {
 		return s.finish(true, "", "NOTIFY done")
 	}
-	all, err := s.listing()
+	all, err := roles.List(s.Store)
 	if err != nil {
 		return err
 	}
-	nt := &notifier{groups: n.Groups, told: map[string]string{}, folders: all.folders}
+	nt := &notifier{groups: n.Groups, told: map[string]string{}, folders: all.Folders}
 	if nt.subscriptions, err = s.Store.Subscriptions(); err != nil {
 		return err
 	}
-	nt.watch = s.Store.WatchTree(all.folders, s.conn.Interrupt)
+	nt.watch = s.Store.WatchTree(all.Folders, s.conn.Interrupt)
 	s.notifying = nt
-	for _, folder := range all.folders { // how they are now need not be told again
-		if all.offered[folder] || !s.wantsStatus(folder) {
+	for _, folder := range all.Folders { // how they are now need not be told again
+		if all.Offered[folder] || !s.wantsStatus(folder) {
 			continue
 		}
 		if nt.told[folder], err = s.statusText(folder); err != nil {
@@ -148,7 +149,7 @@ func (s *session) tellNotified(folder string) {
 // newNames tells of folders and subscriptions that have come or gone: RFC 5465
 // section 5.4 and 5.5.
 func (s *session) newNames() error {
-	all, err := s.listing()
+	all, err := roles.List(s.Store)
 	if err != nil {
 		return err
 	}
@@ -158,10 +159,10 @@ func (s *session) newNames() error {
 	}
 	nt := s.notifying
 	before, subscribed := nt.folders, nt.subscriptions
-	nt.folders, nt.subscriptions = all.folders, subscriptions
-	nt.watch.Add(all.folders)
-	for _, folder := range union(before, all.folders) {
-		now := slices.Contains(all.folders, folder)
+	nt.folders, nt.subscriptions = all.Folders, subscriptions
+	nt.watch.Add(all.Folders)
+	for _, folder := range union(before, all.Folders) {
+		now := slices.Contains(all.Folders, folder)
 		if now == slices.Contains(before, folder) {
 			continue
 		}
@@ -169,7 +170,7 @@ func (s *session) newNames() error {
 			delete(nt.told, folder)
 			s.tellName(folder, "MAILBOXNAME", goimap.MailboxAttrNonExistent)
 		} else {
-			s.tellName(folder, "MAILBOXNAME", goimap.MailboxAttr(all.use[folder]))
+			s.tellName(folder, "MAILBOXNAME", goimap.MailboxAttr(all.Use[folder]))
 		}
 	}
 	for _, folder := range union(subscribed, subscriptions) {

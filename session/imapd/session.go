@@ -20,13 +20,13 @@ import (
 )
 
 // A Conn is the client's side. Interrupt makes a Read that waits return
-// ErrInterrupted's like; Calm takes it back. Terminated says that the session is
+// ErrInterrupted's like; Calm takes it back. Ending says why the session is
 // to end, of which a Read that waits is interrupted.
 type Conn interface {
 	io.ReadWriter
 	Interrupt()
 	Calm()
-	Terminated() bool
+	Ending() string // empty: it is not
 }
 
 // Options are what a session is told.
@@ -88,8 +88,10 @@ func (s *session) done() []string {
 	return append(pairs, "client", s.client)
 }
 
-// errTerminated ends a session that was sent SIGTERM, between commands.
-var errTerminated = &goimap.Error{Type: goimap.StatusResponseTypeBye, Text: "The server is going down"}
+// ended ends a session between commands, as it was told to by a signal.
+func (s *session) ended() *goimap.Error {
+	return &goimap.Error{Type: goimap.StatusResponseTypeBye, Text: s.conn.Ending()}
+}
 
 // errLogout ends a session as the client wished.
 var errLogout = errors.New("logout")
@@ -106,8 +108,8 @@ func (r flushingReader) Read(p []byte) (int, error) {
 		n, err := r.s.in.Read(p)
 		if n == 0 && err != nil && err == r.s.Interrupted && !r.s.idling {
 			between := !r.s.d.Begun() // commands
-			if between && r.s.conn.Terminated() {
-				return 0, errTerminated
+			if between && r.s.conn.Ending() != "" {
+				return 0, r.s.ended()
 			}
 			if between && r.s.notifying != nil {
 				if err := r.s.tellNews(); err != nil {
@@ -168,9 +170,10 @@ func Refuse(w io.Writer, tag string) {
 // command reads and carries out one command. Its error ends the session.
 func (s *session) command() error {
 	s.tag = ""
-	if s.conn.Terminated() {
-		s.w.Status("*", errTerminated.Type, "", errTerminated.Text)
-		return errTerminated
+	if s.conn.Ending() != "" {
+		err := s.ended()
+		s.w.Status("*", err.Type, "", err.Text)
+		return err
 	}
 	if s.notifying != nil {
 		if err := s.tellNews(); err != nil {

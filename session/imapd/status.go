@@ -8,6 +8,7 @@ import (
 
 	"smail/imap"
 	"smail/maildir"
+	"smail/session/roles"
 )
 
 // status: RFC 3501 section 6.3.10.
@@ -21,7 +22,7 @@ func (s *session) status(bool) error {
 	if err != nil {
 		return err
 	}
-	if err := s.makeOffered(folder); err != nil {
+	if err := roles.MakeOffered(s.Store, folder); err != nil {
 		return err
 	}
 	if err := s.tellStatus(name, folder, items); err != nil {

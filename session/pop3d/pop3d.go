@@ -15,6 +15,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"syscall"
 
 	"smail/logline"
 	"smail/maildir"
@@ -25,6 +26,9 @@ import (
 type Options struct {
 	Store *maildir.Store
 	UIDL  string // form of unique ids: see pop3_uidl in smail.conf
+
+	Interrupted error         // what reading returns when the session is to end
+	Ending      func() string // why it is; nil: it never is
 }
 
 type session struct {
@@ -52,7 +56,11 @@ func (r flushingReader) Read(p []byte) (int, error) {
 	if err := r.s.w.Flush(); err != nil {
 		return 0, err
 	}
-	return r.conn.Read(p)
+	n, err := r.conn.Read(p)
+	if err != nil && err == r.s.Interrupted {
+		err = errEnding
+	}
+	return n, err
 }
 
 // Serve speaks with a client until it leaves, and returns what was done. A nil
@@ -62,7 +70,7 @@ func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
 	s.r = bufio.NewReaderSize(flushingReader{s, conn}, 4<<10)
 	defer s.w.Flush()
 	if err := s.open(); err != nil {
-		Refuse(s.w)
+		Refuse(s.w, err)
 		return nil, err
 	}
 	defer s.box.Close()
@@ -76,6 +84,9 @@ func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.fail("Idle for too long")
+	case err == errEnding:
+		s.fail(pop3.CodeSysTemp + s.Ending())
+		err = errors.New(s.Ending())
 	case err == pop3.ErrLongLine:
 		s.fail("Line too long")
 	case err == errQuit:
@@ -84,12 +95,22 @@ func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
 	return []string{"retr", fmt.Sprint(s.count.retr), "top", fmt.Sprint(s.count.top), "dele", fmt.Sprint(s.count.dele)}, err
 }
 
-// Refuse tells a client that has logged in that its mailbox cannot be opened.
-func Refuse(w io.Writer) {
-	io.WriteString(w, "-ERR "+pop3.CodeSysTemp+"Your mailbox cannot be opened now\r\n")
+// Refuse tells a client that has logged in that its mailbox cannot be opened:
+// RFC 3206.
+func Refuse(w io.Writer, err error) {
+	code := pop3.CodeSysTemp
+	for _, lasting := range []error{os.ErrPermission, syscall.ENOTDIR, syscall.ELOOP, syscall.EROFS} {
+		if errors.Is(err, lasting) {
+			code = pop3.CodeSysPerm
+		}
+	}
+	io.WriteString(w, "-ERR "+code+"Your mailbox cannot be opened now\r\n")
 }
 
-var errQuit = errors.New("quit")
+var (
+	errQuit   = errors.New("quit")
+	errEnding = errors.New("ended by a signal")
+)
 
 func (s *session) open() (err error) {
 	if s.box, err = s.Store.OpenFolder(maildir.Inbox, false); err != nil {
@@ -150,8 +171,13 @@ func (s *session) execute(c pop3.Command) error {
 	case "NOOP":
 		return s.ok("")
 	case "CAPA": // RFC 2449 section 5
-		_, err := s.w.WriteString("+OK\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\n.\r\n")
+		_, err := s.w.WriteString("+OK\r\n" + pop3.Capabilities + ".\r\n")
 		return err
+	case "LANG":
+		_, err := s.w.WriteString(pop3.Lang(args))
+		return err
+	case "UTF8":
+		return s.fail("Only before login")
 	case "QUIT":
 		return s.quit()
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -21,6 +22,7 @@ import (
 // reading it stays closed, since the library would take the rest of a message
 // for commands.
 type conn struct {
+	server  *server
 	client  io.ReadWriter
 	in      *bufio.Reader
 	begun   []byte // the first letters of the line that is being passed on
@@ -39,8 +41,8 @@ type conn struct {
 // inBuffer is how much is read from a client at once.
 const inBuffer = 32 << 10
 
-func newConn(client io.ReadWriter) *conn {
-	c := &conn{client: client, feed: "EHLO front\r\n", swallow: true, closed: make(chan struct{})}
+func newConn(s *server, client io.ReadWriter) *conn {
+	c := &conn{server: s, client: client, feed: "EHLO front\r\n", swallow: true, closed: make(chan struct{})}
 	c.in = bufio.NewReaderSize(flushing{c}, inBuffer)
 	return c
 }
@@ -90,7 +92,24 @@ func (f flushing) Read(p []byte) (int, error) {
 	if err := f.c.flush(); err != nil {
 		return 0, err
 	}
-	return f.c.client.Read(p)
+	for {
+		if err := f.c.server.ended(); err != nil {
+			fmt.Fprintf(f.c.client, "421 4.3.2 %s\r\n", err)
+			return 0, err
+		}
+		n, err := f.c.client.Read(p)
+		if err == nil || err != f.c.server.Interrupted {
+			return n, err
+		}
+	}
+}
+
+// ended says why the session is to end now: not within a message.
+func (s *server) ended() error {
+	if s.Ending == nil || s.within.Load() > 0 || s.Ending() == "" {
+		return nil
+	}
+	return errors.New(s.Ending())
 }
 
 // fail ends the connection: nothing is read any more.

@@ -31,7 +31,7 @@ func TestContent(t *testing.T) {
 				"one": iotest.OneByteReader(strings.NewReader(shape + behind)), "half": iotest.HalfReader(strings.NewReader(shape + behind)),
 				"all": strings.NewReader(shape + behind),
 			} {
-				c := newConn(&client{Reader: r})
+				c := newConn(&server{}, &client{Reader: r})
 				d := c.content(0)
 				got, err := io.ReadAll(d)
 				d.finish()
@@ -68,7 +68,7 @@ func TestContentEnds(t *testing.T) {
 	for what, text := range map[string]string{
 		"no end": "a\r\nb", "a long line": strings.Repeat("a", maxLineBytes+1) + "\r\n.\r\n",
 	} {
-		c := newConn(&client{Reader: strings.NewReader(text)})
+		c := newConn(&server{}, &client{Reader: strings.NewReader(text)})
 		c.feed = ""
 		d := c.content(0)
 		_, err := io.Copy(io.Discard, d)
@@ -77,7 +77,7 @@ func TestContentEnds(t *testing.T) {
 			t.Errorf("%s: %v, %v", what, err, c.failed())
 		}
 	}
-	c := newConn(&client{Reader: strings.NewReader("12345\r\n.\r\nNOOP\r\n")})
+	c := newConn(&server{}, &client{Reader: strings.NewReader("12345\r\n.\r\nNOOP\r\n")})
 	c.feed = ""
 	d := c.content(6)
 	_, err := io.ReadAll(d)

@@ -1,41 +1,157 @@
 package submitd
 
 import (
+	"bytes"
+	"fmt"
+	"io"
+	"mime"
+	"net/mail"
 	"strings"
 
 	"github.com/emersion/go-smtp"
+
+	"smail/message"
 )
 
-// own says whether an address is the user's: his name, with or without a
-// +detail, at this host or at a login domain.
-func (s *server) own(address string) bool {
-	local, domain, ok := cutLast(address, '@')
-	if !ok {
-		return false
+// senderCheck is the setting in force. Who sends without a password may be
+// nobody but the user last seen at the address.
+func (s *server) senderCheck() string {
+	if s.Recent {
+		return "reject"
 	}
-	name, _, _ := strings.Cut(local, "+")
-	if name != s.User {
-		return false
-	}
-	for _, d := range append([]string{s.Config.Hostname}, s.Config.LoginDomains...) {
-		if strings.EqualFold(d, domain) {
-			return true
-		}
-	}
-	return false
+	return s.Config.SenderCheck
 }
 
-// sender decides on an envelope sender. Who sends without a password may be
-// nobody but the user last seen at the address, whatever sender_check says.
+// sender decides on an envelope sender.
 func (s *server) sender(from string) (string, error) {
-	if s.own(from) || from == "" && !s.Recent {
+	if s.own.Own(from) || from == "" && !s.Recent {
 		return from, nil
 	}
-	switch {
-	case s.Recent || s.Config.SenderCheck == "reject":
+	switch s.senderCheck() {
+	case "reject":
 		return from, reply(553, smtp.EnhancedCode{5, 7, 1}, "Sender is not an address of %s", s.User)
-	case s.Config.SenderCheck == "rewrite":
-		return s.User + "@" + s.Config.Hostname, nil
+	case "rewrite":
+		return s.own.Main(), nil
 	}
 	return from, nil
+}
+
+// author holds From and Sender to the user: RFC 6409 sections 6.3 and 8.1. It
+// returns the header with a From of which every address is his, or as it was
+// where that is not checked, and with a Sender where From does not name the
+// login. The last line has its end.
+func (s *server) author(h message.Header) (message.Header, error) {
+	from, err := s.from(h)
+	if err != nil {
+		return nil, err
+	}
+	senders := fields(h, "Sender")
+	foreign := len(senders) > 1
+	for _, f := range senders {
+		list, err := parseAddresses(f)
+		foreign = foreign || err != nil || len(list) != 1 || !s.own.Own(list[0].Address)
+	}
+	if foreign && s.senderCheck() == "reject" {
+		return nil, reply(550, smtp.EnhancedCode{5, 7, 1}, "Sender: is not an address of %s", s.User)
+	}
+	if foreign {
+		h, senders = h.Without([]string{"Sender"}), nil
+	}
+	if from.changed {
+		h = h.Without([]string{"From"})
+	}
+	if len(h) > 0 && h[len(h)-1] != '\n' {
+		h = append(h, '\n')
+	}
+	if from.changed {
+		h = fmt.Appendf(h, "From: %s\n", from)
+	}
+	named := len(from.list) == 1 && s.own.Named(from.list[0].Address)
+	if !named && len(senders) == 0 {
+		h = fmt.Appendf(h, "Sender: %s\n", s.own.Main())
+	}
+	return h, nil
+}
+
+// A from is the addresses of From.
+type from struct {
+	list    []*mail.Address
+	changed bool // they are not what was sent
+}
+
+// from reads and checks From. RFC 5322 section 3.6 wants one, which is added.
+func (s *server) from(h message.Header) (*from, error) {
+	values := fields(h, "From")
+	mine := &from{[]*mail.Address{{Address: s.own.Main()}}, true}
+	if len(values) == 0 {
+		return mine, nil
+	}
+	check := s.senderCheck()
+	list, err := parseAddresses(values[0])
+	switch {
+	case check == "off":
+		return &from{list: list}, nil
+	case len(values) > 1 && check == "reject":
+		return nil, reply(550, smtp.EnhancedCode{5, 6, 0}, "More than one From field")
+	case err != nil && check == "reject":
+		return nil, reply(550, smtp.EnhancedCode{5, 6, 0}, "From: cannot be read")
+	case len(values) > 1 || err != nil:
+		return mine, nil
+	}
+	f := &from{}
+	for _, a := range list {
+		if s.own.Own(a.Address) {
+			f.list = append(f.list, a)
+			continue
+		}
+		if check == "reject" {
+			return nil, reply(550, smtp.EnhancedCode{5, 7, 1}, "From: %s is not an address of %s", oneLine(a.Address), s.User)
+		}
+		f.list, f.changed = append(f.list, &mail.Address{Name: a.Name, Address: s.own.Main()}), true
+	}
+	return f, nil
+}
+
+// String writes the addresses, each once.
+func (f *from) String() string {
+	var b strings.Builder
+	seen := map[string]bool{}
+	for _, a := range f.list {
+		if !seen[a.Address] {
+			if seen[a.Address] = true; b.Len() > 0 {
+				b.WriteString(",\n ")
+			}
+			b.WriteString(a.String())
+		}
+	}
+	return b.String()
+}
+
+// fields returns the values of the fields of a name, unfolded.
+func fields(h message.Header, name string) (values []string) {
+	for n, lines := range h.Fields() {
+		if strings.EqualFold(string(n), name) {
+			_, value, _ := bytes.Cut(lines, []byte(":"))
+			values = append(values, strings.NewReplacer("\r", "", "\n", "").Replace(string(value)))
+		}
+	}
+	return values
+}
+
+const maxAuthorBytes = 64 << 10
+
+// parseAddresses reads addresses as strictly as RFC 5322 allows: what can be
+// read in two ways must not be checked in one and shown in the other. Letters
+// beyond ASCII, which stand in names, need be of no charset.
+func parseAddresses(value string) ([]*mail.Address, error) {
+	if len(value) > maxAuthorBytes {
+		return nil, fmt.Errorf("longer than %d bytes", maxAuthorBytes)
+	}
+	as := func(charset string, r io.Reader) (io.Reader, error) { return r, nil }
+	p := mail.AddressParser{WordDecoder: &mime.WordDecoder{CharsetReader: as}}
+	list, err := p.ParseList(strings.ToValidUTF8(value, "?"))
+	if err == nil && len(list) == 0 {
+		err = fmt.Errorf("no address")
+	}
+	return list, err
 }

@@ -10,11 +10,14 @@ import (
 	"log"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/emersion/go-smtp"
 
 	"smail/config"
 	"smail/logline"
+	"smail/sender"
 )
 
 // Options are what a session is told.
@@ -26,13 +29,27 @@ type Options struct {
 	Greeted string // its EHLO name
 	TLS     string // version and cipher
 	Recent  bool   // nobody gave a password: see relay_window
+	Since   string // then: the first login that this goes back to
 	Login   bool   // the client waits for the reply to its AUTH
+	Counts  string // file of what the user has sent; empty: nothing is counted
+
+	RelayAuth *Credentials // for the next hop; nil: none
+
+	Interrupted error         // what reading returns when the session is to end
+	Ending      func() string // why it is; nil: it never is
 }
+
+// Credentials are a name and a password.
+type Credentials struct{ Name, Password string }
 
 // A server is one client's session.
 type server struct {
 	Options
 	conn     *conn
+	own      *sender.Addresses
+	hop      *hop
+	taking   sync.WaitGroup // go-smtp takes a message by BDAT on a goroutine of its own
+	within   atomic.Int32   // messages that are being taken
 	messages int
 }
 
@@ -42,7 +59,12 @@ const maxLineBytes = 256 << 10
 
 // Serve speaks with a client until it leaves, and returns what was done.
 func Serve(c io.ReadWriter, o Options) (did []string, err error) {
-	s := &server{Options: o, conn: newConn(c)}
+	s := &server{Options: o}
+	s.conn = newConn(s, c)
+	s.hop = &hop{server: s}
+	if s.own, err = sender.Of(o.User, o.Config.Hostname, o.Config.LoginDomains, o.Config.SendersFile); err != nil {
+		logline.Error("senders file", "reason", err.Error())
+	}
 	if o.Login {
 		s.conn.reply = "235 2.7.0 Logged in\r\n"
 	}
@@ -61,6 +83,8 @@ func Serve(c io.ReadWriter, o Options) (did []string, err error) {
 	srv.ErrorLog = log.New(libraryLog{}, "", 0)
 	srv.Serve(&oneConn{conn: s.conn})
 	<-s.conn.closed
+	s.taking.Wait()
+	s.hop.quit()
 	return []string{"messages", fmt.Sprint(s.messages)}, s.conn.ended
 }
 

@@ -37,8 +37,7 @@ func (e *envelope) addresses() []string {
 // A transaction is the state of go-smtp's session: one message at a time.
 type transaction struct {
 	*server
-	mu     sync.Mutex // go-smtp takes a message by BDAT on a goroutine of its own
-	taking sync.WaitGroup
+	mu sync.Mutex
 	envelope
 }
 
@@ -59,6 +58,9 @@ func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
 		logline.Warn("sender refused", "from", from)
 		return err
 	}
+	if err := t.reserve(1, true); err != nil {
+		return t.failed(&envelope{from: from}, err)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.envelope = envelope{from: from, mail: *opts}
@@ -70,6 +72,9 @@ func (t *transaction) Rcpt(to string, opts *smtp.RcptOptions) error {
 	if err := checkAddress(to, t.mail.UTF8); err != nil {
 		return err
 	}
+	if err := t.reserve(len(t.to)+1, true); err != nil {
+		return t.failed(&t.envelope, err)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.to = append(t.to, recipient{to, *opts})
@@ -79,7 +84,9 @@ func (t *transaction) Rcpt(to string, opts *smtp.RcptOptions) error {
 // Data takes a message, by DATA or BDAT, and answers when the next one has it.
 func (t *transaction) Data(r io.Reader) error {
 	t.taking.Add(1)
+	t.within.Add(1)
 	defer t.taking.Done()
+	defer t.within.Add(-1)
 	if _, chunked := r.(*io.PipeReader); !chunked { // it came by DATA
 		c := t.conn.content(t.Config.MaxMessageSize)
 		defer c.finish()
@@ -89,21 +96,22 @@ func (t *transaction) Data(r io.Reader) error {
 	e := t.envelope
 	t.mu.Unlock()
 	e.id = newID()
-	spool, err := t.receive(&e, r)
-	if err != nil {
+	if err := t.reserve(len(e.to), false); err != nil {
 		return t.failed(&e, err)
 	}
-	defer spool.Close()
-	// go-smtp takes the connection's end within a chunk for the chunk's end.
-	if err := t.conn.failed(); err != nil {
-		return t.failed(&e, &readError{err})
-	}
-	if err := t.handOver(&e, spool); err != nil {
+	said, size, err := t.carry(&e, r)
+	if err != nil {
+		t.release(len(e.to))
 		return t.failed(&e, err)
 	}
 	t.messages++
 	logline.Info("sent", "id", e.id, "from", "<"+e.from+">", "recipients", fmt.Sprint(len(e.to)),
-		"size", fmt.Sprint(spool.size), "relay", t.Config.Relay.Kind)
+		"size", fmt.Sprint(size), "relay", t.Config.Relay.Kind, "said", said)
+	if enhanced, text := enhancedCode(said); enhanced[0] == 2 {
+		return reply(250, enhanced, "%s", text)
+	} else if said != "" {
+		return reply(250, smtp.EnhancedCode{2, 0, 0}, "%s", said)
+	}
 	return reply(250, smtp.EnhancedCode{2, 0, 0}, "Handed over as %s", e.id)
 }
 

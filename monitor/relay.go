@@ -1,0 +1,131 @@
+package monitor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"smail/login"
+	"smail/logline"
+	"smail/pam"
+	"smail/sender"
+	"smail/sessionfile"
+)
+
+// rule says who may send without a login of his own.
+func (m *Monitor) rule() sessionfile.Rule {
+	return sessionfile.Rule{Window: m.Config.RelayWindow, LiveOnly: m.Config.RelayLiveOnly, Deny: m.Config.RelayDenyNetworks}
+}
+
+// relays says whether the service takes mail without a login of its own.
+func (c *connection) relays() bool {
+	return Services[c.Service] == "smail-submit" && c.Config.RelayWindow > 0
+}
+
+// recent lets the user in who was last seen at the peer's address.
+func (c *connection) recent() error {
+	r, ok, err := sessionfile.Grant(c.Config.SessionFile, c.peer.Addr(), c.rule())
+	if err != nil {
+		return c.refuse(err, "")
+	}
+	if !ok { // nobody has failed to log in: a client that has not tried gets here
+		return login.WriteAnswer(c.login, login.Answer{Status: login.Refused})
+	}
+	who, err := c.authenticate(r.User, nil)
+	if err == nil && who.uid != r.UID {
+		err = fmt.Errorf("%s has another uid than at the login: %w", r.User, pam.ErrRefused)
+	}
+	if err != nil {
+		return c.refuse(err, r.User)
+	}
+	return c.become(who, entry{by: "recent", since: r.First.String()})
+}
+
+// record enters a login by password in the session file.
+func (c *connection) record(who *account) error {
+	r := sessionfile.New(who.uid, who.name, c.peer.Addr(), c.Service)
+	err := sessionfile.Add(c.Config.SessionFile, r, c.Config.RelayWindow, c.Config.MaxSessionsPerUser)
+	if errors.Is(err, sessionfile.ErrTooMany) {
+		return err
+	}
+	if err == nil && c.Config.RelayFolder != "" {
+		err = c.publish(who)
+	}
+	if err != nil { // costs the user nothing but sending without a login
+		logline.Error("session file not written", "reason", err.Error())
+	}
+	return nil
+}
+
+// publish tells the MTA whose address the peer's is now, if it is one user's.
+func (c *connection) publish(who *account) error {
+	recs, err := sessionfile.At(c.Config.SessionFile, c.peer.Addr())
+	if err != nil {
+		return err
+	}
+	if _, ok := c.rule().Sender(recs, c.peer.Addr()); !ok {
+		return sessionfile.Withdraw(c.Config.RelayFolder, c.peer.Addr())
+	}
+	own, err := sender.Of(who.name, c.Config.Hostname, c.Config.LoginDomains, c.Config.SendersFile)
+	if err != nil {
+		logline.Warn("senders file", "reason", err.Error())
+	}
+	return sessionfile.Publish(c.Config.RelayFolder, c.peer.Addr(), who.name, own.List(), c.Config.RelayWindow)
+}
+
+// void keeps an address with a wrong password from sending without one.
+func (c *connection) void() {
+	_, err := sessionfile.Void(c.Config.SessionFile, c.peer.Addr())
+	if err == nil && c.Config.RelayFolder != "" {
+		err = sessionfile.Withdraw(c.Config.RelayFolder, c.peer.Addr())
+	}
+	if err != nil {
+		logline.Error("session file not written", "reason", err.Error())
+	}
+}
+
+// makeCounts makes the file in which a user's submission sessions count what
+// they send: his own, in a folder of root's. It returns its path.
+func (c *connection) makeCounts(who *account) (string, error) {
+	dir := filepath.Join(filepath.Dir(c.Config.SessionFile), "counts")
+	if err := sessionfile.MakeFolder(dir); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, strconv.Itoa(who.uid))
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if os.Getuid() != 0 {
+		return path, nil
+	}
+	return path, f.Chown(who.uid, who.gid)
+}
+
+// relayAuth opens the file with the name and the password for the next hop,
+// which nobody but root can read, for the session to read once. Without one it
+// returns -1.
+func (c *connection) relayAuth() (int, error) {
+	path := c.Config.RelayAuth
+	if path == "" || Services[c.Service] != "smail-submit" || c.Config.Relay.Kind != "smtp" && c.Config.Relay.Kind != "smtps" {
+		return -1, nil
+	}
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open %s: %w", path, err)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil {
+		syscall.Close(fd)
+		return -1, fmt.Errorf("stat %s: %w", path, err)
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFREG || int(st.Uid) != os.Getuid() || st.Mode&0o077 != 0 {
+		syscall.Close(fd)
+		return -1, fmt.Errorf("%s must be a file of root's that nobody else can read", path)
+	}
+	return fd, nil
+}

@@ -1,0 +1,67 @@
+package sessionfile
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The relay folder has a file for each address that one user has logged in from
+// within the window, named as the address, for an MTA that looks files up by
+// name. Its lines are that user's addresses, each followed by ": " and his name;
+// when it was written says how long it counts.
+
+// Publish writes the file of an address, and drops those that count no longer.
+func Publish(folder string, addr netip.Addr, user string, addresses []string, window time.Duration) error {
+	err := MakeFolder(folder)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, a := range addresses {
+		b.WriteString(a + ": " + user + "\n")
+	}
+	path := fileOf(folder, addr)
+	tmp := path + ".new" // no address ends so
+	if err := os.WriteFile(tmp, []byte(b.String()), 0o644); err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return errors.Join(os.Chmod(tmp, 0o644), os.Rename(tmp, path), dropOld(folder, window))
+}
+
+// Withdraw removes the file of an address.
+func Withdraw(folder string, addr netip.Addr) error {
+	if err := os.Remove(fileOf(folder, addr)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func fileOf(folder string, addr netip.Addr) string {
+	return filepath.Join(folder, addr.Unmap().WithZone("").String())
+}
+
+func dropOld(folder string, window time.Duration) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) >= window {
+			os.Remove(filepath.Join(folder, e.Name()))
+		}
+	}
+	return nil
+}
+
+// MakeFolder makes a folder of root's that all can look into.
+func MakeFolder(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return os.Chmod(dir, 0o755) // whatever the umask is
+}

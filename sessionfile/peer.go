@@ -1,0 +1,182 @@
+package sessionfile
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// A Rule says who may send without a login of his own.
+type Rule struct {
+	Window   time.Duration  // since the last login
+	LiveOnly bool           // a session must be open, too
+	Deny     []netip.Prefix // addresses that vouch for nobody
+}
+
+// Read returns the records of this boot. A missing file has none.
+func Read(path string) ([]Record, error) {
+	return read(path, func([]byte) bool { return true })
+}
+
+// At returns the records of an address.
+func At(path string, addr netip.Addr) ([]Record, error) {
+	field := addrField(addr.Unmap().WithZone(""))
+	return read(path, func(line []byte) bool { return bytes.Equal(line[uidEnd:addrEnd], field) })
+}
+
+func read(path string, wanted func(line []byte) bool) (recs []Record, err error) {
+	f, err := openFile(path, os.O_RDONLY)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t := &table{File: f}
+	defer t.close()
+	if err := t.read(false); err != nil {
+		return nil, err
+	}
+	for i := range t.len() {
+		if t.empty(i) || !wanted(t.line(i)) {
+			continue
+		}
+		r, ok := t.record(i)
+		for try := 0; !ok && try < 3; try++ { // it is being written
+			time.Sleep(100 * time.Microsecond)
+			if _, err := t.ReadAt(t.line(i), int64(i+1)*recordBytes); err != nil {
+				break
+			}
+			r, ok = t.record(i)
+		}
+		if ok {
+			recs = append(recs, r)
+		}
+	}
+	return recs, nil
+}
+
+// Sender returns the one user who may send from addr without a login of his
+// own, with the record that says so: exactly one user has logged in there who
+// has a live session or, but for LiveOnly, has come within the window.
+func (rule Rule) Sender(recs []Record, addr netip.Addr) (found Record, ok bool) {
+	addr = addr.Unmap().WithZone("")
+	for _, p := range rule.Deny {
+		if p.Contains(addr) {
+			return Record{}, false
+		}
+	}
+	for _, r := range recs {
+		if r.Addr != addr || len(r.Sessions()) == 0 && (rule.LiveOnly || !r.within(rule.Window)) {
+			continue
+		}
+		if found.User != "" && found.UID != r.UID {
+			return Record{}, false
+		}
+		if !r.Void || found.User == "" {
+			found = r
+		}
+	}
+	return found, found.User != "" && !found.Void
+}
+
+// Grant lets the peer send without a login of its own, and counts it. ok is
+// false where nobody vouches for it.
+func Grant(path string, addr netip.Addr, rule Rule) (r Record, ok bool, err error) {
+	recs, err := At(path, addr)
+	if err != nil {
+		return Record{}, false, err
+	}
+	if _, ok := rule.Sender(recs, addr); !ok { // most peers: without the lock
+		return Record{}, false, nil
+	}
+	t, unlock, err := open(path)
+	if err != nil {
+		return Record{}, false, err
+	}
+	defer unlock()
+	recs, places := t.at(addr)
+	if r, ok = rule.Sender(recs, addr); !ok {
+		return r, false, nil
+	}
+	for i := range recs {
+		if recs[i].UID == r.UID && recs[i].Service == r.Service && recs[i].First == r.First {
+			r.Relays++
+			return r, true, t.put(places[i], r.line())
+		}
+	}
+	return r, true, nil
+}
+
+// at returns the records of an address, and where they stand.
+func (t *table) at(addr netip.Addr) (recs []Record, places []int) {
+	field := addrField(addr.Unmap().WithZone(""))
+	for i := range t.len() {
+		if !bytes.Equal(t.line(i)[uidEnd:addrEnd], field) {
+			continue
+		}
+		if r, ok := t.record(i); ok {
+			recs, places = append(recs, r), append(places, i)
+		}
+	}
+	return recs, places
+}
+
+// Void makes an address vouch for nobody until somebody logs in there again,
+// as after a wrong password. It returns how many records that changed.
+func Void(path string, addr netip.Addr) (int, error) {
+	recs, err := At(path, addr)
+	if err != nil || len(recs) == 0 {
+		return 0, err
+	}
+	return change(path, func(r *Record) bool {
+		if r.Addr != addr.Unmap().WithZone("") || r.Void {
+			return false
+		}
+		r.Void = true
+		return true
+	})
+}
+
+// Forget drops the records that match: those with live sessions stay, but vouch
+// for nobody.
+func Forget(path string, match func(Record) bool) (int, error) {
+	return change(path, func(r *Record) bool {
+		if !match(*r) {
+			return false
+		}
+		r.Void = true
+		if r.Live = r.Sessions(); len(r.Live) == 0 {
+			r.Logins = 0
+		}
+		return true
+	})
+}
+
+// change writes the records that edit has changed, and drops those that it left
+// no login.
+func change(path string, edit func(*Record) bool) (n int, err error) {
+	t, unlock, err := open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	for i := range t.len() {
+		r, ok := t.record(i)
+		if !ok || !edit(&r) {
+			continue
+		}
+		if r.Logins == 0 {
+			err = t.put(i, blank)
+		} else {
+			err = t.put(i, r.line())
+		}
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
