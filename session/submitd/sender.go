@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/mail"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -107,24 +108,20 @@ func (s *server) from(h message.Header) (*from, error) {
 		if check == "reject" {
 			return nil, reply(550, smtp.EnhancedCode{5, 7, 1}, "From: %s is not an address of %s", oneLine(a.Address), s.User)
 		}
-		f.list, f.changed = append(f.list, &mail.Address{Name: a.Name, Address: s.own.Main()}), true
+		f.changed = true
+		if !slices.ContainsFunc(f.list, func(a *mail.Address) bool { return a.Address == s.own.Main() }) {
+			f.list = append(f.list, &mail.Address{Name: a.Name, Address: s.own.Main()})
+		}
 	}
 	return f, nil
 }
 
-// String writes the addresses, each once.
 func (f *from) String() string {
-	var b strings.Builder
-	seen := map[string]bool{}
+	var list []string
 	for _, a := range f.list {
-		if !seen[a.Address] {
-			if seen[a.Address] = true; b.Len() > 0 {
-				b.WriteString(",\n ")
-			}
-			b.WriteString(a.String())
-		}
+		list = append(list, a.String())
 	}
-	return b.String()
+	return strings.Join(list, ",\n ")
 }
 
 // fields returns the values of the fields of a name, unfolded.
