@@ -6,7 +6,7 @@ SBINDIR ?= $(PREFIX)/sbin
 DESTDIR ?=
 OUT     ?= dist
 LIBEXEC  = $(DESTDIR)$(PREFIX)/libexec/smail
-STATIC   = smail-front smail-imap smail-pop3 smail-submit smailctl
+STATIC   = smail-front smail-imap smail-pop3 smail-submit smail-policyd smailctl
 BUILD    = $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -buildid="
 # The one that is root's links C libraries: it may as well have what hardens C.
 MONITOR  = $(GO) build -trimpath -buildvcs=false -buildmode=pie -ldflags "-s -w -buildid= -extldflags '-Wl,-z,relro,-z,now'"
@@ -59,9 +59,9 @@ bench: build
 # Everything that a host needs; what is in /etc and there already stays.
 install: build
 	for p in smaild smailctl; do $(INSTALL) 0755 bin/$$p $(DESTDIR)$(SBINDIR)/$$p; done
-	for p in front imap pop3 submit; do $(INSTALL) 0711 bin/smail-$$p $(LIBEXEC)/smail-$$p; done
+	for p in front imap pop3 submit policyd; do $(INSTALL) 0711 bin/smail-$$p $(LIBEXEC)/smail-$$p; done
 	install -d $(LIB)/systemd/system $(ETC)/smail
-	units/make $(LIB)/systemd/system $(SBINDIR)
+	units/make $(LIB)/systemd/system $(SBINDIR) $(PREFIX)/libexec/smail
 	$(INSTALL) 0644 packaging/sysusers.conf $(LIB)/sysusers.d/smail.conf
 	$(INSTALL) 0644 packaging/tmpfiles.conf $(LIB)/tmpfiles.d/smail.conf
 	test -e $(ETC)/smail/smail.conf || bin/smailctl config -example >$(ETC)/smail/smail.conf

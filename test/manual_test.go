@@ -49,7 +49,7 @@ func TestCommandsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := readFile(t, "../man/smailctl.8")
-	commands := regexp.MustCompile(`(?m)^  ([a-z]+) `).FindAllStringSubmatch(string(help), -1)
+	commands := regexp.MustCompile(`(?m)^  ([a-z-]+) `).FindAllStringSubmatch(string(help), -1)
 	if len(commands) < 5 {
 		t.Fatalf("help says\n%s", help)
 	}

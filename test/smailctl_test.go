@@ -69,6 +69,8 @@ func TestCheckFinds(t *testing.T) {
 		{"sendmail", cert + "relay sendmail /nosuch\n", "error    relay        stat /nosuch"},
 		{"next hop", cert + "relay smtp " + busy.Addr().String() + "\n", "ok       relay        smtp " + busy.Addr().String() + " answers"},
 		{"no next hop", cert + "relay smtp 127.0.0.1:1\n", "error    relay        smtp: dial"},
+		{"relay_auth", cert + "relay_auth " + good("cert.pem") + "\n", "error    relay_auth   " + good("cert.pem") + " must be a file of root's that nobody else can read"},
+		{"senders", cert + "senders_file " + good("key.pem") + "\n", "error    senders      " + good("key.pem") + ": line 1: "},
 		{"relay maildir", cert + "relay maildir /tmp/x\n", "warning  relay        maildir /tmp/x: nothing is sent"},
 	} {
 		conf := c.conf
@@ -109,7 +111,7 @@ func TestSocketsNamesTheHolder(t *testing.T) {
 
 // TestWrongCommands say how it is used, and exit with 2.
 func TestWrongCommands(t *testing.T) {
-	for _, args := range [][]string{{}, {"nosuch"}, {"config", "-nosuch"}, {"sessions", "x"}, {"makecert", "x"}} {
+	for _, args := range [][]string{{}, {"nosuch"}, {"config", "-nosuch"}, {"sessions", "x"}, {"makecert", "x"}, {"kick"}, {"forget", "a", "b"}, {"auth-test"}, {"auth-test", "-service", "x", "y"}} {
 		err := exec.Command(bin+"/smailctl", args...).Run()
 		if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 2 {
 			t.Errorf("smailctl %v: %v, want status 2", args, err)

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,6 +59,8 @@ func check(args []string, out io.Writer) error {
 	checkPrograms(r, cfg)
 	checkSessionFile(r, cfg)
 	checkRelay(r, cfg)
+	checkRelayAuth(r, cfg)
+	checkSenders(r, cfg)
 	checkSockets(r)
 	if user != "" {
 		checkUser(r, cfg, user)
@@ -136,38 +137,6 @@ func checkSessionFile(r *report, cfg *config.Config) {
 	default:
 		r.ok("sessions", "%s", cfg.SessionFile)
 		checkMode(r, "sessions", dir)
-	}
-}
-
-// dialTimeout bounds each look at the network.
-const dialTimeout = 3 * time.Second
-
-func checkRelay(r *report, cfg *config.Config) {
-	kind, to := cfg.Relay.Kind, cfg.Relay.To
-	switch kind {
-	case "sendmail":
-		st, err := os.Stat(to)
-		if err != nil {
-			r.err("relay", "%v: users cannot send; install an MTA, or set relay", err)
-		} else if st.Mode()&0o111 == 0 {
-			r.err("relay", "%s is not executable", to)
-		} else {
-			r.ok("relay", "sendmail %s", to)
-		}
-	case "smtp", "smtps", "lmtp":
-		network := "tcp"
-		if kind == "lmtp" {
-			network = "unix"
-		}
-		conn, err := net.DialTimeout(network, to, dialTimeout)
-		if err != nil {
-			r.err("relay", "%s: %v: users cannot send", kind, err)
-			return
-		}
-		conn.Close()
-		r.ok("relay", "%s %s answers", kind, to)
-	case "maildir":
-		r.warn("relay", "maildir %s: nothing is sent; this is for trying out", to)
 	}
 }
 

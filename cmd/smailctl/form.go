@@ -63,13 +63,13 @@ func applyForm(out io.Writer) error {
 		return err
 	}
 	var failed error // the other services change all the same
-	for _, s := range services {
-		socket := "smail-" + s.name + ".socket"
+	for _, name := range append(serviceNames(), "policyd") {
+		socket := "smail-" + name + ".socket"
 		if exec.Command("systemctl", "--quiet", "is-active", socket).Run() != nil {
 			continue
 		}
 		// A listener must go first: its socket cannot change under it.
-		err := systemctl(out, "stop", socket, "smail-"+s.name+"-listen.service")
+		err := systemctl(out, "stop", socket, "smail-"+name+"-listen.service")
 		failed = errors.Join(failed, err, systemctl(out, "start", socket))
 	}
 	fmt.Fprintln(out, currentForm())

@@ -27,6 +27,13 @@ var services = []struct {
 	{"submission", 587, false},
 }
 
+func serviceNames() (names []string) {
+	for _, s := range services {
+		names = append(names, s.name)
+	}
+	return names
+}
+
 // starters are the programs that listen for smail.
 var starters = map[string]bool{"systemd": true, "smaild": true, "inetd": true, "xinetd": true, "systemd-socket-": true}
 

@@ -3,20 +3,23 @@ _smailctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} word command=
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		check | clientconfig | config | form | help | mailbox | makecert | migrate | sessions | sockets) command=$word ;;
+		auth-test | check | clientconfig | config | forget | form | help | kick | mailbox | makecert | migrate | sessions | sockets | who) command=$word ;;
 		esac
 	done
 	case $prev in
 	-config | -out) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	-service) mapfile -t COMPREPLY < <(compgen -W "imaps pop3s submissions" -- "$cur"); return ;;
 	-from) mapfile -t COMPREPLY < <(compgen -W "dovecot courier" -- "$cur"); return ;;
-	-user | mailbox) mapfile -t COMPREPLY < <(compgen -u -- "$cur"); return ;;
+	-user | mailbox | kick | forget) mapfile -t COMPREPLY < <(compgen -u -- "$cur"); return ;;
 	esac
 	local words
 	case $command in
-	'') words="-config check clientconfig config form help mailbox makecert migrate sessions sockets" ;;
+	'') words="-config auth-test check clientconfig config forget form help kick mailbox makecert migrate sessions sockets who" ;;
 	check) words="-user" ;;
 	clientconfig) words="-out -domain" ;;
 	config) words="-all -example" ;;
+	auth-test) mapfile -t COMPREPLY < <(compgen -W "-service" -- "$cur"; compgen -u -- "$cur"); return ;;
+	sessions) words="-json" ;;
 	form) words="resident per-connection" ;;
 	mailbox) words="list status verify rebuild" ;;
 	migrate) mapfile -t COMPREPLY < <(compgen -W "-from -dry-run -list" -- "$cur"; compgen -u -- "$cur"); return ;;

@@ -1,17 +1,21 @@
 # fish completion for smailctl(8)
-set -l commands check clientconfig config form help mailbox makecert migrate sessions sockets
+set -l commands auth-test check clientconfig config forget form help kick mailbox makecert migrate sessions sockets who
 complete -c smailctl -f
 complete -c smailctl -o config -r -F -d 'Configuration file'
+complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a auth-test -d 'Log in as a client would'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a check -d 'What stops users from logging in'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a clientconfig -d 'What users need to set up their clients'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a config -d 'The settings in force'
+complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a forget -d 'Drop recent logins'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a form -d 'One listener for each port, or one unit for each connection'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a help -d 'The commands'
+complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a kick -d 'End sessions'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a mailbox -d "A user's folders"
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a makecert -d 'A self-signed certificate'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a migrate -d 'Take over what the server before knew'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a sessions -d 'Who has logged in'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a sockets -d 'Who listens on the ports of mail'
+complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a who -d 'Who is connected'
 complete -c smailctl -n '__fish_seen_subcommand_from check' -o user -x -a '(__fish_complete_users)' -d 'Look at this account too'
 complete -c smailctl -n '__fish_seen_subcommand_from clientconfig' -o out -r -a '(__fish_complete_directories)' -d 'Folder to write'
 complete -c smailctl -n '__fish_seen_subcommand_from clientconfig' -o domain -x -d 'Mail domain'
@@ -25,3 +29,6 @@ complete -c smailctl -n '__fish_seen_subcommand_from migrate' -o dry-run -d 'Cha
 complete -c smailctl -n '__fish_seen_subcommand_from migrate' -o list -d 'All messages'
 complete -c smailctl -n '__fish_seen_subcommand_from migrate' -a '(__fish_complete_users)'
 complete -c smailctl -n '__fish_seen_subcommand_from sockets' -a 'imaps pop3s submissions imap pop3 submission'
+complete -c smailctl -n '__fish_seen_subcommand_from auth-test' -o service -x -a 'imaps pop3s submissions' -d 'Service to log in to'
+complete -c smailctl -n '__fish_seen_subcommand_from auth-test kick forget' -a '(__fish_complete_users)'
+complete -c smailctl -n '__fish_seen_subcommand_from sessions' -o json -d 'For programs'

@@ -1,0 +1,106 @@
+// Command smail-policyd tells the MTA who may send without a login, from the
+// session file alone.
+//
+//	smail-policyd [-config FILE] [-idle DURATION]
+//
+// It serves the socket that systemd or inetd gives it: one connection, or one
+// that listens. It must not be root, and asks nobody anything.
+package main
+
+import (
+	"errors"
+	"flag"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"golang.org/x/sys/unix"
+
+	"smail/config"
+	"smail/logline"
+)
+
+// maxClients bounds the connections at once, of which Postfix keeps one for each
+// of its processes.
+const maxClients = 500
+
+func main() {
+	path := flag.String("config", config.DefaultPath, "configuration `file`")
+	idle := flag.Duration("idle", 0, "on a listening socket: end after this `duration` without a connection; 0 is never")
+	flag.Parse()
+	err := errors.New("arguments are not understood: see smail-policyd(8)")
+	switch {
+	case flag.NArg() > 0:
+	case os.Geteuid() == 0:
+		err = errors.New("smail-policyd must not be root")
+	default:
+		err = run(*path, *idle)
+	}
+	if err != nil {
+		logline.Error("smail-policyd ends", "reason", err.Error())
+		os.Exit(1)
+	}
+}
+
+func run(path string, idle time.Duration) error {
+	f := os.Stdin
+	if files := activation.Files(true); len(files) == 1 {
+		f = files[0]
+	} else if len(files) > 1 {
+		return errors.New("more than one socket passed")
+	}
+	s := &server{configPath: path}
+	if _, err := config.Load(path); err != nil {
+		return err
+	}
+	accepts, err := unix.GetsockoptInt(int(f.Fd()), unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return errors.New("no socket: start smail-policyd from systemd or inetd")
+	}
+	if accepts == 1 {
+		l, err := net.FileListener(f)
+		if err != nil {
+			return err
+		}
+		return s.listen(l, idle)
+	}
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return err
+	}
+	s.serve(conn)
+	return nil
+}
+
+// listen serves connections until none was there for idle.
+func (s *server) listen(l net.Listener, idle time.Duration) error {
+	var open atomic.Int32
+	var clients sync.WaitGroup
+	for {
+		if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok && idle > 0 {
+			d.SetDeadline(time.Now().Add(idle))
+		}
+		conn, err := l.Accept()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if open.Load() == 0 {
+				return nil
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if open.Add(1) > maxClients {
+			open.Add(-1)
+			conn.Close()
+			continue
+		}
+		clients.Go(func() {
+			defer open.Add(-1)
+			s.serve(conn)
+		})
+	}
+}

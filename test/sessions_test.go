@@ -1,0 +1,177 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// ctl runs smailctl with the host's configuration.
+func (h *host) ctl(stdin string, args ...string) (string, error) {
+	cmd := exec.Command(filepath.Join(bin, "smailctl"), append([]string{"-config", filepath.Join(h.Dir, "smail.conf")}, args...)...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestKick ends sessions of each service with a word to the client, and what
+// they let their address do.
+func TestKick(t *testing.T) {
+	for _, held := range []string{"brief", "held"} {
+		t.Run(held, func(t *testing.T) {
+			h := newHost(t, "pam_session", held)
+			h.serve("imaps", "pop3s", "submissions")
+			name := h.alice.Username
+			imap := h.login()
+			idle := h.login()
+			idle.send("i IDLE\r\n")
+			idle.line()
+			pop3 := h.dial("pop3s")
+			pop3.until("USER "+name, "+OK")
+			pop3.until("PASS "+h.password, "+OK")
+			smtp := h.smtpLogin()
+			out, err := h.ctl("", "who")
+			if err != nil || strings.Count(out, "\n") != 5 || strings.Count(out, name+" ") != 4 {
+				t.Fatalf("who: %v\n%s", err, out)
+			}
+			d := h.dial("submissions")
+			d.until("EHLO x", "250 ")
+			d.expect("MAIL FROM:<"+name+"@localhost>", "250")
+			if out, err := h.ctl("", "kick", name); err != nil || strings.Count(out, "\n") != 4 {
+				t.Errorf("kick: %v\n%s", err, out)
+			}
+			const why = "The administrator has ended this session"
+			for want, c := range map[string]*dialogue{"* BYE " + why: imap, "-ERR [SYS/TEMP] " + why: pop3, "421 4.3.2 " + why: smtp} {
+				if got := c.line(); strings.TrimSpace(got) != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+				c.closed()
+			}
+			if got := idle.line(); !strings.HasPrefix(got, "* BYE "+why) {
+				t.Errorf("in IDLE: %q", got)
+			}
+			d = h.dial("submissions")
+			d.until("EHLO x", "250 ")
+			d.expect("MAIL FROM:<"+name+"@localhost>", "530")
+			if out, err := h.ctl("", "kick", name); err == nil || strings.TrimSpace(out) != "smailctl: no such session" {
+				t.Errorf("again: %v, %q", err, out)
+			}
+		})
+	}
+}
+
+// TestSessionsAndForget: what they show, and that nobody may send after it.
+func TestSessionsAndForget(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps", "submissions")
+	name := h.alice.Username
+	h.login()
+	h.login()
+	sends := func(want string) {
+		t.Helper()
+		d := h.dial("submissions")
+		d.until("EHLO x", "250 ")
+		d.expect("MAIL FROM:<"+name+"@localhost>", want)
+	}
+	sends("250")
+	out, err := h.ctl("", "sessions", "-json")
+	var list []struct {
+		User, Address, Service, First, Last string
+		Logins, Relays                      int
+		Sessions                            []int
+		MaySend                             bool `json:"may_send"`
+	}
+	if err != nil || json.Unmarshal([]byte(out), &list) != nil || len(list) != 1 {
+		t.Fatalf("sessions: %v\n%s", err, out)
+	}
+	r := list[0]
+	last, err := time.Parse(time.RFC3339, r.Last)
+	if r.User != name || r.Address != "127.0.0.1" || r.Service != "imaps" || r.Logins != 2 || r.Relays != 1 || len(r.Sessions) != 2 || !r.MaySend ||
+		err != nil || time.Since(last).Abs() > time.Minute {
+		t.Errorf("sessions: %+v", r)
+	}
+	if out, err := h.ctl("", "forget", "127.0.0.1"); err != nil || out != "1 records\n" {
+		t.Errorf("forget: %v, %q", err, out)
+	}
+	sends("530")
+	if out, err := h.ctl("", "who"); err != nil || strings.Count(out, name) != 2 {
+		t.Errorf("who: %v\n%s", err, out)
+	}
+	if out, err := h.ctl("", "forget", "192.0.2.1"); err == nil {
+		t.Errorf("forget of nobody: %q", out)
+	}
+}
+
+// TestWrongPasswordVoids: an address with one must log in before it may send.
+func TestWrongPasswordVoids(t *testing.T) {
+	h := newHost(t, "relay_folder", "")
+	h.Config["relay_folder"] = filepath.Join(h.Dir, "sessions", "relay")
+	h.WriteConfig()
+	h.serve("imaps", "submissions")
+	name := h.alice.Username
+	h.login()
+	file := filepath.Join(h.Config["relay_folder"], "127.0.0.1")
+	if b, err := os.ReadFile(file); err != nil || !bytes.HasPrefix(b, []byte(name+"@localhost: "+name+"\n"+name+"@example.org: "+name+"\n")) {
+		t.Errorf("relay folder: %v, %q", err, b)
+	}
+	d := h.dial("imaps")
+	d.until("a LOGIN "+name+" wrong", "a NO")
+	d = h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	d.expect("MAIL FROM:<"+name+"@localhost>", "530")
+	if _, err := os.Stat(file); !os.IsNotExist(err) {
+		t.Errorf("relay folder: %v", err)
+	}
+	h.login()
+	d = h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	d.expect("MAIL FROM:<"+name+"@localhost>", "250")
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDeniedNetwork and the most that an address may send.
+func TestDeniedNetwork(t *testing.T) {
+	h := newHost(t, "relay_max_messages", "2")
+	h.serve("imaps", "submissions")
+	h.login()
+	me := h.alice.Username + "@localhost"
+	d := h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	for range 2 {
+		d.expect("MAIL FROM:<"+me+">", "250")
+		d.expect("RCPT TO:<b@example.net>", "250")
+		d.expect("DATA", "354")
+		d.expect("Subject: x\r\n\r\nx\r\n.", "250")
+	}
+	d.expect("MAIL FROM:<"+me+">", "530 5.7.0 Log in to send more")
+	h.Config["relay_deny_networks"] = "127.0.0.0/8"
+	h.WriteConfig()
+	d = h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	d.expect("MAIL FROM:<"+me+">", "530")
+}
+
+// TestAuthTest: a right and a wrong password, and why not.
+func TestAuthTest(t *testing.T) {
+	h := newHost(t)
+	name := h.alice.Username
+	for _, service := range []string{"imaps", "pop3s", "submissions"} {
+		if out, err := h.ctl(h.password+"\n", "auth-test", "-service", service, name); err != nil || !strings.Contains(out, name+" can log in to "+service+"\n") {
+			t.Errorf("%s: %v\n%s", service, err, out)
+		}
+	}
+	out, err := h.ctl("wrong\n", "auth-test", name)
+	if err == nil || !strings.Contains(out, "login refused") || !strings.Contains(out, "smailctl: "+name+": the login was refused: a NO [AUTHENTICATIONFAILED]") {
+		t.Errorf("wrong password: %v\n%s", err, out)
+	}
+	if out, err := h.ctl("", "auth-test", name); err == nil {
+		t.Errorf("no password: %s", out)
+	}
+}
