@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -265,90 +264,5 @@ func TestLMTP(t *testing.T) {
 	}
 	if mail := <-got; !strings.HasPrefix(mail, "LHLO localhost\r\n") || !strings.Contains(mail, "RCPT TO:<b@example.net>") {
 		t.Errorf("LMTP server got %q", mail)
-	}
-}
-
-// TestPostfix hands over by Postfix's own sendmail, and Postfix delivers into
-// the recipient's Maildir, where he reads it. Postfix runs in a mount namespace
-// of its own, so that the system's is not touched.
-func TestPostfix(t *testing.T) {
-	needRoot(t)
-	need(t, "postfix", "postfix")
-	need(t, "unshare", "util-linux")
-	h := newHost(t, "relay", "sendmail /usr/sbin/sendmail")
-	port := freePort(t)
-	script := h.write("postfix.sh", fmt.Sprintf(`set -eu
-dir=$1
-mkdir "$dir/etc" "$dir/spool" "$dir/lib"
-cp -a /etc/postfix/. "$dir/etc/"
-cp -a /var/spool/postfix/. "$dir/spool/"
-cp -a /var/lib/postfix/. "$dir/lib/"
-mount --bind "$dir/etc" /etc/postfix
-mount --bind "$dir/spool" /var/spool/postfix
-mount --bind "$dir/lib" /var/lib/postfix
-cat >/etc/postfix/main.cf <<EOF
-compatibility_level = 3.6
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = localhost
-mydestination = localhost
-home_mailbox = Maildir/
-mailbox_command =
-alias_maps =
-alias_database =
-maillog_file = $dir/maillog
-maillog_file_prefixes = $dir
-smtpd_relay_restrictions = reject
-EOF
-sed -i 's/^smtp *inet.*/%s inet n - n - - smtpd/' /etc/postfix/master.cf
-grep -q '^postlog' /etc/postfix/master.cf || echo 'postlog unix-dgram n - n - 1 postlogd' >>/etc/postfix/master.cf
-postfix set-permissions >/dev/null 2>&1 || true
-postfix start
-exec '%s' -config '%s' submissions
-`, port, filepath.Join(bin, "smaild"), filepath.Join(h.Dir, "smail.conf")))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, _ := l.(*net.TCPListener).File()
-	h.addr["submissions"] = l.Addr().String()
-	dir := filepath.Join(h.Dir, "postfix")
-	os.MkdirAll(dir, 0o755)
-	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", script, dir)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, h.log, h.log
-	if _, err := h.Start(cmd); err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	f.Close()
-	t.Cleanup(func() { // master left the group: it is ended by its pid
-		b, _ := os.ReadFile(filepath.Join(dir, "spool/pid/master.pid"))
-		if pid := strings.TrimSpace(string(b)); pid != "" {
-			exec.Command("kill", pid).Run()
-		}
-	})
-	h.serve("imaps")
-	h.waitLog("listening", "submissions")
-	if got := h.send(h.alice.Username+"@localhost", h.bob.Username+"@localhost"); !strings.HasPrefix(got, "250") {
-		t.Fatalf("got %q", got)
-	}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		files, _ := filepath.Glob(filepath.Join(h.maildir(h.bob), "new/*"))
-		if len(files) == 1 {
-			b, _ := os.ReadFile(files[0])
-			if !strings.Contains(string(b), "\n.dot\n") || !strings.HasPrefix(string(b), "Return-Path: <"+h.alice.Username+"@localhost>") {
-				t.Errorf("Postfix delivered %q", b)
-			}
-			break
-		}
-		if time.Now().After(deadline) {
-			b, _ := os.ReadFile(filepath.Join(dir, "maillog"))
-			t.Fatalf("nothing delivered; Postfix says:\n%s", b)
-		}
-	}
-	d := h.dial("imaps")
-	d.until("a LOGIN "+h.bob.Username+" "+quote(h.password), "a OK")
-	if got := d.until("b SELECT INBOX", "b OK"); !strings.Contains(got, "* 1 EXISTS") || !strings.Contains(got, "* 1 RECENT") {
-		t.Errorf("got %s", got)
 	}
 }

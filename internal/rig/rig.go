@@ -44,7 +44,7 @@ func New(dir, bin string) (*Rig, error) {
 			return nil, err
 		}
 	}
-	for _, program := range []string{"smail-front", "smail-imap", "smail-pop3", "smail-submit"} {
+	for _, program := range []string{"smail-front", "smail-imap", "smail-pop3", "smail-submit", "smail-policyd"} {
 		if err := copyFile(filepath.Join(bin, program), filepath.Join(r.Libexec, program), 0o711); err != nil {
 			return nil, err
 		}
