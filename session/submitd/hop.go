@@ -121,7 +121,7 @@ func (h *hop) hello() error {
 
 // xclient tells a next hop that trusts us, such as a Postfix with
 // smtpd_authorized_xclient_hosts, whose mail it is and where it came from. It
-// greets anew.
+// greets anew, by 220; one that does not want to know takes the mail all the same.
 func (h *hop) xclient(offered string) error {
 	values := map[string]string{"LOGIN": xtext(h.User), "PROTO": "ESMTP"}
 	if !h.Config.HideClientAddress {
@@ -139,7 +139,8 @@ func (h *hop) xclient(offered string) error {
 	if line == "XCLIENT" {
 		return nil
 	}
-	if _, err := h.command(220, line); err != nil {
+	var other *answer
+	if _, err := h.command(220, line); err != nil && !errors.As(err, &other) {
 		return err
 	}
 	return h.hello()
