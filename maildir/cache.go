@@ -78,7 +78,7 @@ func (ix *index) entry(r *record) []byte {
 		return nil
 	}
 	entry := ix.cache.b[r.cache+entryHead : r.cache+entryHead+size]
-	if crc32.Update(crc32.Checksum(head[:8], castagnoli), castagnoli, entry) != le.Uint32(head[8:]) {
+	if crc32.Update(crc32.Checksum(head[:8], castagnoli()), castagnoli(), entry) != le.Uint32(head[8:]) {
 		return nil
 	}
 	return entry
@@ -232,7 +232,7 @@ func appendEntry(b []byte, uid uint32, entry []byte) []byte {
 	at := len(b)
 	b = le.AppendUint32(b, uint32(len(entry)))
 	b = le.AppendUint32(b, uid)
-	sum := crc32.Update(crc32.Checksum(b[at:], castagnoli), castagnoli, entry)
+	sum := crc32.Update(crc32.Checksum(b[at:], castagnoli()), castagnoli(), entry)
 	return append(le.AppendUint32(b, sum), entry...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,7 +50,8 @@ const (
 // errIndex says that an index is not to be used.
 var errIndex = errors.New("index is of no use")
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made when it is first wanted: a tenth of a start.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // An indexHeader is what is known of the folder as a whole.
 type indexHeader struct {
@@ -125,7 +127,7 @@ func (r *record) encode(b []byte) {
 	le.PutUint64(b[40:], r.modseq)
 	le.PutUint64(b[48:], r.cache)
 	le.PutUint32(b[56:], r.name)
-	le.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+	le.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli()))
 }
 
 func (r *record) decode(b []byte) bool {
@@ -140,7 +142,7 @@ func (r *record) decode(b []byte) bool {
 	r.modseq = le.Uint64(b[40:])
 	r.cache = le.Uint64(b[48:])
 	r.name = le.Uint32(b[56:])
-	return crc32.Checksum(b[:60], castagnoli) == le.Uint32(b[60:])
+	return crc32.Checksum(b[:60], castagnoli()) == le.Uint32(b[60:])
 }
 
 func (h *indexHeader) encode() []byte {
@@ -161,14 +163,14 @@ func (h *indexHeader) encode() []byte {
 		h.uidlist.ino, uint64(h.uidlist.size), uint64(h.uidlist.mtime), h.names, h.cacheIno, h.cache, h.dead} {
 		le.PutUint64(b[64+8*i:], v)
 	}
-	le.PutUint32(b[headerSize-4:], crc32.Checksum(b[:headerSize-4], castagnoli))
+	le.PutUint32(b[headerSize-4:], crc32.Checksum(b[:headerSize-4], castagnoli()))
 	return b
 }
 
 func (h *indexHeader) decode(b []byte) bool {
 	le := binary.LittleEndian
 	if len(b) != headerSize || string(b[:8]) != indexMagic || le.Uint32(b[8:]) != indexVersion || le.Uint32(b[12:]) != recordSize ||
-		crc32.Checksum(b[:headerSize-4], castagnoli) != le.Uint32(b[headerSize-4:]) {
+		crc32.Checksum(b[:headerSize-4], castagnoli()) != le.Uint32(b[headerSize-4:]) {
 		return false
 	}
 	copy(h.id[:], b[16:])

@@ -168,7 +168,7 @@ func (ix *index) blob(r *record) []byte {
 		return nil
 	}
 	b := ix.names.b[r.name:end:end]
-	if crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(ix.names.b[end:]) || bytes.IndexByte(b, '/') >= 0 {
+	if crc32.Checksum(b, castagnoli()) != binary.LittleEndian.Uint32(ix.names.b[end:]) || bytes.IndexByte(b, '/') >= 0 {
 		ix.broken = true
 		return nil
 	}
@@ -176,7 +176,7 @@ func (ix *index) blob(r *record) []byte {
 }
 
 func sealed(blob []byte) []byte {
-	return binary.LittleEndian.AppendUint32(blob[:len(blob):len(blob)], crc32.Checksum(blob, castagnoli))
+	return binary.LittleEndian.AppendUint32(blob[:len(blob):len(blob)], crc32.Checksum(blob, castagnoli()))
 }
 
 // key returns what stays of a message's file name, as blob does.
