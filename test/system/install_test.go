@@ -45,7 +45,7 @@ func TestDebian(t *testing.T) {
 				do   func()
 			}{
 				{"install", m.install}, {"accounts", m.accounts}, {"check", m.check}, {"read", m.read}, {"send", m.send},
-				{"relay by recent login", m.relay}, {"certificate renewal", m.renew}, {"listener ends when idle", m.idle}, {"broken configuration", m.broken},
+				{"relay by recent login", m.relay}, {"policyd", m.policyd}, {"certificate renewal", m.renew}, {"listener ends when idle", m.idle}, {"broken configuration", m.broken},
 				{"form", m.form}, {"upgrade", m.upgrade}, {"remove", m.remove}, {"purge", m.purge}, {"held port", m.heldPort},
 				{"inetd", m.inetd}, {"xinetd", m.xinetd},
 			}
@@ -145,7 +145,7 @@ func (m *machine) send() {
 func (m *machine) relay() {
 	m.login("alice")
 	m.login("alice")
-	if out := m.run("smailctl", "sessions"); strings.Count(out, "yes") < 2 {
+	if out := m.run("smailctl", "who"); strings.Count(out, "alice") < 2 {
 		m.t.Errorf("two live sessions:\n%s", out)
 	}
 	d := m.dial(465)
@@ -155,6 +155,28 @@ func (m *machine) relay() {
 	d.ask("EHLO client", "250 ")
 	d.submit("alice@mail.example.org", "bob@mail.example.org", "by recent login")
 	m.eventually("bob's second message", func() bool { return m.count("bob", "new") == 2 })
+}
+
+// policyd tells the MTA the same, in both forms of its unit.
+func (m *machine) policyd() {
+	m.login("alice")
+	m.run("systemctl", "start", "smail-policyd.socket")
+	addr := strings.TrimSpace(m.sh("smailctl who | awk '/alice/ { print $2; exit }'"))
+	for _, form := range []string{"per-connection", "resident"} {
+		m.run("smailctl", "form", form)
+		for sender, want := range map[string]string{"alice": "action=PERMIT", "bob": "action=DUNNO"} {
+			got := m.run("bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/10033
+printf 'request=smtpd_access_policy\nclient_address=`+addr+`\nsender=`+sender+`@mail.example.org\n\n' >&3
+read -r line <&3; echo "$line"`)
+			if strings.TrimSpace(got) != want {
+				m.t.Errorf("%s, %s from %s: %q, want %s", form, sender, addr, got, want)
+			}
+		}
+	}
+	if out, err := m.try("systemctl", "is-active", "smail-policyd-listen.service"); err != nil {
+		m.t.Errorf("smail-policyd-listen.service: %s", out)
+	}
+	m.run("systemctl", "stop", "smail-policyd.socket", "smail-policyd-listen.service")
 }
 
 // renew replaces the certificate; the next connection has it, an old one
