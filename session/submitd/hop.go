@@ -15,7 +15,7 @@ import (
 
 // hopTimeout is how long the next hop may take for a reply, and for taking a
 // part of a message: RFC 5321 section 4.5.3.2.
-const hopTimeout = 5 * time.Minute
+var hopTimeout = 5 * time.Minute
 
 // A hop is the next one by SMTP (RFC 5321) or LMTP (RFC 2033). Its connection is
 // kept for the session's next message. A message is passed on as it comes: one
