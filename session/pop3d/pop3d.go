@@ -40,6 +40,7 @@ type session struct {
 	doomed []bool            // by number, from 0
 	sizes  map[int]int64     // that were counted here, by place
 	ids    map[uint32]string // by UID, where the server before had its own
+	ahead  ahead
 	count  struct{ retr, top, dele int }
 }
 
@@ -66,7 +67,7 @@ func (r flushingReader) Read(p []byte) (int, error) {
 // Serve speaks with a client until it leaves, and returns what was done. A nil
 // error means that the client said QUIT.
 func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
-	s := &session{Options: o, sizes: map[int]int64{}, w: bufio.NewWriterSize(conn, bufferBytes)}
+	s := &session{Options: o, ahead: ahead{i: -1}, sizes: map[int]int64{}, w: bufio.NewWriterSize(conn, bufferBytes)}
 	s.r = bufio.NewReaderSize(flushingReader{s, conn}, 4<<10)
 	defer s.w.Flush()
 	if err := s.open(); err != nil {
@@ -257,22 +258,20 @@ func (s *session) retrieve(args []string) error {
 	if !ok {
 		return s.fail("No such message")
 	}
+	defer s.readAhead(i + 1)
+	if s.ahead.i == i {
+		s.count.retr++
+		_, err := s.w.Write(s.ahead.reply.Bytes())
+		return err
+	}
 	f, _, err := s.box.OpenMessage(s.places[i])
 	if err != nil {
 		return s.broken(err)
 	}
 	defer f.Close()
 	s.count.retr++
-	s.ok("Message follows")
-	d := pop3.NewDotWriter(s.w)
-	if _, err := io.CopyBuffer(onlyWriter{d}, f, make([]byte, bufferBytes)); err != nil {
-		return err
-	}
-	return d.Close()
+	return writeMessage(s.w, f)
 }
-
-// onlyWriter hides everything but Write from io.Copy.
-type onlyWriter struct{ io.Writer }
 
 func (s *session) top(args []string) error {
 	i, ok := s.message(args, 2)
