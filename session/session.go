@@ -187,15 +187,9 @@ func (c *Conn) Interrupt() {
 	c.in.SetReadDeadline(time.Unix(1, 0))
 }
 
-// youth is how long a session does not heed signals: to do so takes threads of
-// the runtime, a tenth of what a session costs that only looks for mail.
-const youth = 200 * time.Millisecond
-
 // HeedSignals makes SIGTERM, and SIGUSR1 of smailctl kick, an Interrupt; Ending
-// says which it was. Until then they end the process at once.
-func (c *Conn) HeedSignals() { time.AfterFunc(youth, c.heed) }
-
-func (c *Conn) heed() {
+// says which it was. Without it they end the process at once.
+func (c *Conn) HeedSignals() {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, syscall.SIGUSR1)
 	go func() {

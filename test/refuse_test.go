@@ -314,7 +314,7 @@ func TestUnreadableMaildir(t *testing.T) {
 	h.waitLog("session ends", h.maildir(h.alice))
 	d = h.dial("pop3s")
 	d.expect("USER "+h.alice.Username, "+OK")
-	d.expect("PASS "+h.password, "-ERR [SYS/TEMP]")
+	d.expect("PASS "+h.password, "-ERR [SYS/PERM]")
 }
 
 // TestMissingMaildirIsMade at the first login.

@@ -107,8 +107,8 @@ func TestSessionsAndForget(t *testing.T) {
 	}
 }
 
-// TestWrongPasswordVoids: an address with one must log in before it may send.
-func TestWrongPasswordVoids(t *testing.T) {
+// TestVoidedByWrongPassword: an address with one must log in before it may send.
+func TestVoidedByWrongPassword(t *testing.T) {
 	h := newHost(t, "relay_folder", "")
 	h.Config["relay_folder"] = filepath.Join(h.Dir, "sessions", "relay")
 	h.WriteConfig()
