@@ -2,17 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"net/netip"
-	"os"
-	"strconv"
 	"text/tabwriter"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"smail/config"
 	"smail/sessionfile"
@@ -115,104 +109,4 @@ func writeJSON(out io.Writer, cfg *config.Config, recs []sessionfile.Record) err
 	e := json.NewEncoder(out)
 	e.SetIndent("", "  ")
 	return e.Encode(list)
-}
-
-// errNobody is what kick and forget say of a name that nothing matches.
-var errNobody = errors.New("no such session")
-
-// kick ends the live sessions of a user, an address or a pid, and keeps their
-// addresses from sending without a login.
-func kick(args []string, out io.Writer) error {
-	args, err := flags("kick", args, func(*flag.FlagSet) {}, 1)
-	if err != nil {
-		return err
-	}
-	if len(args) != 1 {
-		return usageOf("kick")
-	}
-	cfg, recs, err := readSessions()
-	if err != nil {
-		return err
-	}
-	found := 0
-	for _, r := range recs {
-		for _, p := range r.Sessions() {
-			if !matches(r, args[0]) && strconv.Itoa(p.PID) != args[0] {
-				continue
-			}
-			if err := end(p); err != nil {
-				return fmt.Errorf("session %d of %s: %w", p.PID, r.User, err)
-			}
-			found++
-			fmt.Fprintf(out, "%s %s %s %d\n", r.User, r.Addr, r.Service, p.PID)
-			if _, err := sessionfile.Void(cfg.SessionFile, r.Addr); err != nil {
-				return err
-			}
-			if err := withdraw(cfg, r.Addr); err != nil {
-				return err
-			}
-		}
-	}
-	if found == 0 {
-		return errNobody
-	}
-	return nil
-}
-
-// matches says whether a record is a user's or an address's.
-func matches(r sessionfile.Record, name string) bool {
-	addr, err := netip.ParseAddr(name)
-	return r.User == name || err == nil && r.Addr == addr.Unmap().WithZone("")
-}
-
-// end sends the signal that a session explains to its client. The descriptor
-// keeps the pid from becoming another process's in between.
-func end(p sessionfile.Process) error {
-	fd, err := unix.PidfdOpen(p.PID, 0)
-	if err != nil {
-		return os.NewSyscallError("pidfd_open", err)
-	}
-	defer unix.Close(fd)
-	if !p.Runs() {
-		return errors.New("it has just ended")
-	}
-	return os.NewSyscallError("pidfd_send_signal", unix.PidfdSendSignal(fd, unix.SIGUSR1, nil, 0))
-}
-
-func withdraw(cfg *config.Config, addr netip.Addr) error {
-	if cfg.RelayFolder == "" {
-		return nil
-	}
-	return sessionfile.Withdraw(cfg.RelayFolder, addr)
-}
-
-// forget drops what the session file has of a user or an address.
-func forget(args []string, out io.Writer) error {
-	args, err := flags("forget", args, func(*flag.FlagSet) {}, 1)
-	if err != nil {
-		return err
-	}
-	if len(args) != 1 {
-		return usageOf("forget")
-	}
-	cfg, recs, err := readSessions()
-	if err != nil {
-		return err
-	}
-	n, err := sessionfile.Forget(cfg.SessionFile, func(r sessionfile.Record) bool { return matches(r, args[0]) })
-	if err != nil {
-		return err
-	}
-	for _, r := range recs {
-		if matches(r, args[0]) {
-			if err := withdraw(cfg, r.Addr); err != nil {
-				return err
-			}
-		}
-	}
-	if n == 0 {
-		return errNobody
-	}
-	fmt.Fprintf(out, "%d records\n", n)
-	return nil
 }
