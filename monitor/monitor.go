@@ -335,18 +335,18 @@ func (c *connection) enter(who *account, e *entry) (err error) {
 	if err := who.tx.OpenSession(); err != nil {
 		return err
 	}
-	if e.by == "password" { // sending by recent login must not make itself recent
-		if err := c.record(who); err != nil {
-			return err
-		}
-	}
 	if Services[c.Service] == "smail-submit" && (e.by == "recent" || c.Config.RateLimit != config.RateLimit{}) {
 		if e.counts, err = c.makeCounts(who); err != nil {
 			return fmt.Errorf("file of counts: %w", err)
 		}
 	}
-	e.auth, err = c.relayAuth()
-	return err
+	if e.auth, err = c.relayAuth(); err != nil {
+		return err
+	}
+	if e.by == "recent" {
+		return nil // sending by recent login must not make itself recent
+	}
+	return c.record(who) // last: a login that fails lets nobody send
 }
 
 func peerAddr(conn int) (netip.AddrPort, error) {

@@ -188,7 +188,8 @@ func (c *Conn) Interrupt() {
 }
 
 // HeedSignals makes SIGTERM, and SIGUSR1 of smailctl kick, an Interrupt; Ending
-// says which it was. Without it they end the process at once.
+// says which it was. Without it SIGTERM ends the process at once, and SIGUSR1 does
+// nothing.
 func (c *Conn) HeedSignals() {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, syscall.SIGUSR1)

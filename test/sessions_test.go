@@ -175,3 +175,23 @@ func TestAuthTest(t *testing.T) {
 		t.Errorf("no password: %s", out)
 	}
 }
+
+// TestRelayAuthFile: one that others can read is not used, and a login that
+// fails for it lets nobody send.
+func TestRelayAuthFile(t *testing.T) {
+	h := newHost(t)
+	path := h.write("relay.auth", "name\nsecret\n")
+	h.Config["relay"], h.Config["relay_auth"] = "smtp 127.0.0.1:"+freePort(t), path
+	h.WriteConfig()
+	h.serve("submissions")
+	h.smtpLogin()
+	h.ctl("", "forget", h.alice.Username)
+	os.Chmod(path, 0o644)
+	d := h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	d.expect("AUTH PLAIN "+plain(h.alice.Username, h.password), "454")
+	h.waitLog("login unavailable", "must be a file of root's that nobody else can read")
+	d = h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	d.expect("MAIL FROM:<"+h.alice.Username+"@localhost>", "530")
+}

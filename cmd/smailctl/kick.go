@@ -19,6 +19,18 @@ import (
 // errNobody is what kick and forget say of a name that nothing matches.
 var errNobody = errors.New("no such session")
 
+// oneArgument returns the argument of a command that wants one.
+func oneArgument(command string, args []string) (string, error) {
+	args, err := flags(command, args, func(*flag.FlagSet) {}, 1)
+	if err == nil && len(args) != 1 {
+		err = usageOf(command)
+	}
+	if err != nil {
+		return "", err
+	}
+	return args[0], nil
+}
+
 // A kicked is a session that was told to end. The descriptor keeps its pid from
 // becoming another process's.
 type kicked struct {
@@ -30,12 +42,9 @@ type kicked struct {
 // kick ends the live sessions of a user, an address or a pid, and keeps their
 // addresses from sending without a login.
 func kick(args []string, out io.Writer) error {
-	args, err := flags("kick", args, func(*flag.FlagSet) {}, 1)
+	name, err := oneArgument("kick", args)
 	if err != nil {
 		return err
-	}
-	if len(args) != 1 {
-		return usageOf("kick")
 	}
 	cfg, recs, err := readSessions()
 	if err != nil {
@@ -44,7 +53,7 @@ func kick(args []string, out io.Writer) error {
 	var all []kicked
 	for _, r := range recs {
 		for _, p := range r.Sessions() {
-			if !matches(r, args[0]) && strconv.Itoa(p.PID) != args[0] {
+			if !matches(r, name) && strconv.Itoa(p.PID) != name {
 				continue
 			}
 			fd, err := tell(p)
@@ -119,23 +128,20 @@ func withdraw(cfg *config.Config, addr netip.Addr) error {
 
 // forget drops what the session file has of a user or an address.
 func forget(args []string, out io.Writer) error {
-	args, err := flags("forget", args, func(*flag.FlagSet) {}, 1)
+	name, err := oneArgument("forget", args)
 	if err != nil {
 		return err
-	}
-	if len(args) != 1 {
-		return usageOf("forget")
 	}
 	cfg, recs, err := readSessions()
 	if err != nil {
 		return err
 	}
-	n, err := sessionfile.Forget(cfg.SessionFile, func(r sessionfile.Record) bool { return matches(r, args[0]) })
+	n, err := sessionfile.Forget(cfg.SessionFile, func(r sessionfile.Record) bool { return matches(r, name) })
 	if err != nil {
 		return err
 	}
 	for _, r := range recs {
-		if matches(r, args[0]) {
+		if matches(r, name) {
 			if err := withdraw(cfg, r.Addr); err != nil {
 				return err
 			}

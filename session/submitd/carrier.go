@@ -1,7 +1,6 @@
 package submitd
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -170,5 +169,3 @@ func (c *copying) commit() {
 		logline.Error("copy not saved", "reason", c.err.Error())
 	}
 }
-
-var errNoTLS = errors.New("the next hop has no TLS, without which relay_auth sends no password")

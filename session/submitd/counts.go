@@ -50,9 +50,6 @@ var (
 	errVisits     = reply(530, smtp.EnhancedCode{5, 7, 0}, "Log in to send more")
 )
 
-// counted says whether anything is counted in this session.
-func (s *server) counted() bool { return s.Counts != "" }
-
 // reserve counts a message of so many recipients, or says why it may not be
 // sent. dry only looks.
 func (s *server) reserve(recipients int, dry bool) error {
@@ -65,7 +62,7 @@ func (s *server) release(recipients int) {
 }
 
 func (s *server) count(add use, dry bool) error {
-	if !s.counted() {
+	if s.Counts == "" { // nothing is counted in this session
 		return nil
 	}
 	f, err := os.OpenFile(s.Counts, os.O_RDWR|syscall.O_NOFOLLOW, 0)

@@ -146,6 +146,8 @@ func (h *hop) xclient(offered string) error {
 	return h.hello()
 }
 
+var errNoTLS = errors.New("the next hop has no TLS, without which relay_auth sends no password")
+
 // auth logs in as relay_auth says: RFC 4954, with PLAIN.
 func (h *hop) auth() error {
 	if !h.trusted {

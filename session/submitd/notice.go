@@ -52,5 +52,3 @@ func (s *server) notice(e *envelope, failed []failure) []byte {
 	b = append(b, "\nThe other recipients have it.\n\n"...)
 	return fmt.Appendf(append(b, status...), "\n--%s--\n", boundary)
 }
-
-var _ carrier = (*filing)(nil)
