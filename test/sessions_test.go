@@ -191,6 +191,7 @@ func TestRelayAuthFile(t *testing.T) {
 	d.until("EHLO x", "250 ")
 	d.expect("AUTH PLAIN "+plain(h.alice.Username, h.password), "454")
 	h.waitLog("login unavailable", "must be a file of root's that nobody else can read")
+	os.Chmod(path, 0o600)
 	d = h.dial("submissions")
 	d.until("EHLO x", "250 ")
 	d.expect("MAIL FROM:<"+h.alice.Username+"@localhost>", "530")
