@@ -42,9 +42,21 @@ func charsetOf(name string) encoding.Encoding {
 // become U+FFFD, or letters of Windows-1252 where no charset was said.
 func utf8Reader(charset string, r io.Reader) io.Reader {
 	if e := charsetOf(charset); e != nil {
-		return transform.NewReader(r, e.NewDecoder())
+		return transform.NewReader(r, forgiving{e.NewDecoder()})
 	}
 	return transform.NewReader(r, &guess{})
+}
+
+// forgiving leaves out what a decoder finds no sense in at the end of a text: the
+// one of UTF-32 fails at a text of less than four bytes.
+type forgiving struct{ transform.Transformer }
+
+func (f forgiving) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+	nDst, nSrc, err = f.Transformer.Transform(dst, src, atEOF)
+	if err != nil && err != transform.ErrShortDst && (atEOF || err != transform.ErrShortSrc) {
+		return nDst, len(src), nil
+	}
+	return nDst, nSrc, err
 }
 
 // guess takes bytes that are no UTF-8 for Windows-1252.

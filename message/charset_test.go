@@ -178,3 +178,15 @@ func (c *chunked) Read(p []byte) (int, error) {
 	c.rest = c.rest[n:]
 	return n, nil
 }
+
+// TestShortCharsets: a text that is too short for its charset is no failure.
+func TestShortCharsets(t *testing.T) {
+	for _, charset := range []string{"utf-32", "utf-16", "iso-2022-jp", "gb18030", "hz-gb-2312", "replacement"} {
+		for _, text := range []string{"", "\x00", "\xff\xfe", "\x84\x31\x95", "\x00\x00\xfe\xff\x00"} {
+			m := "Content-Type: text/plain; charset=" + charset + "\n\n" + text
+			if _, err := ParseBytes([]byte(m)).Preview(strings.NewReader(m)); err != nil {
+				t.Errorf("%s %q: %v", charset, text, err)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxSubject bounds what is looked at of a subject: leaving out marks takes the
@@ -13,6 +14,10 @@ const maxSubject = 2 << 10
 // and forwards: RFC 5256 section 2.1. reply says whether there were any.
 func BaseSubject(subject []byte) (base string, reply bool) {
 	s := strings.Join(strings.Fields(UTF8(subject[:min(len(subject), maxSubject)])), " ")
+	for len(s) > maxSubject { // what was no UTF-8 has grown
+		_, last := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-last]
+	}
 	for {
 		before := s
 		for { // (2) trailers

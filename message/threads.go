@@ -22,8 +22,9 @@ type Thread struct {
 	Number  int
 	Answers []*Thread
 
-	parent *Thread
-	height int // at most so many levels of answers
+	parent *Thread // of whose Answers this is one
+	height int     // at most so many levels of answers
+	placed bool    // among its parent's answers, for good
 	m      *Threadable
 }
 
@@ -121,10 +122,17 @@ func linkReferences(messages []Threadable) (all []*Thread) {
 			}
 			parent = child
 		}
-		t.unlink()
+		t.parent = nil // what it was said to answer does not count
 		if parent != nil {
 			t.link(parent)
 		}
+	}
+	for _, t := range all {
+		t.Answers = slices.DeleteFunc(t.Answers, func(a *Thread) bool {
+			gone := a.parent != t || a.placed
+			a.placed = a.placed || !gone
+			return gone
+		})
 	}
 	return all
 }
@@ -144,14 +152,6 @@ func (t *Thread) link(parent *Thread) {
 	parent.Answers = append(parent.Answers, t)
 	for h := t.height + 1; parent != nil && parent.height < h; h++ {
 		parent.height, parent = h, parent.parent
-	}
-}
-
-func (t *Thread) unlink() {
-	if t.parent != nil {
-		i := slices.Index(t.parent.Answers, t)
-		t.parent.Answers = slices.Delete(t.parent.Answers, i, i+1)
-		t.parent = nil
 	}
 }
 

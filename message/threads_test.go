@@ -106,3 +106,20 @@ func TestPreview(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswersThatMove: a message that comes behind those that refer to it stands
+// once, below what it says itself.
+func TestAnswersThatMove(t *testing.T) {
+	all := []Threadable{{Number: 0, References: []string{"a", "b", "c"}}, {Number: 1, ID: "b"}, {Number: 2, ID: "c", References: []string{"a", "b"}},
+		{Number: 3, References: []string{"a", "b"}}, {Number: 4, ID: "a"}}
+	var show func(threads []*Thread) string
+	show = func(threads []*Thread) (s string) {
+		for _, th := range threads {
+			s += fmt.Sprint("(", th.Number, show(th.Answers), ")")
+		}
+		return s
+	}
+	if got, want := show(ThreadReferences(all)), "(4(1(2(0))(3)))"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

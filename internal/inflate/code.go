@@ -8,7 +8,7 @@ type code struct {
 }
 
 // set makes the code of these lengths. One that is short of codes is taken only
-// if it has one at most; one that has too many never.
+// if it has none, or one of one bit; one that has too many never.
 func (c *code) set(lengths []byte) bool {
 	*c = code{}
 	for _, n := range lengths {
@@ -33,7 +33,7 @@ func (c *code) set(lengths []byte) bool {
 			first[n]++
 		}
 	}
-	return left == 0 || len(lengths)-int(c.count[0]) == 1
+	return left == 0 || left == 1<<14 && c.count[1] == 1
 }
 
 // symbol decodes one symbol, bit by bit, and takes no bit beyond it.
