@@ -121,6 +121,7 @@ func (f *Folder) open() (err error) {
 func (f *Folder) load(look bool) (err error) {
 	if f.ix, err = f.openIndex(); err != nil {
 		f.ix = emptyIndex()
+		f.ix.modseq = f.floor()
 	}
 	f.readKeywords() // without them mail is read all the same, with keywords named unknown-n
 	if err != nil || !f.ix.sameBoot() || look && (!f.unchanged() || !f.readOnly && f.anyNew()) {

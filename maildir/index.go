@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/crc32"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -214,7 +213,7 @@ func bootTime() int64 {
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil {
 		return 0
 	}
-	return time.Now().Unix() - up.Sec
+	return now().Unix() - up.Sec
 }
 
 // sameBoot says whether the machine has not been started since the index was written.

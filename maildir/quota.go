@@ -3,7 +3,6 @@ package maildir
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -84,7 +83,7 @@ func (s *Store) quota(size, count int64) (q quota, ok bool, err error) {
 	if err := unix.Lstat(path, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return q, false, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := readRegular(path)
 	if err != nil {
 		return q, false, fmt.Errorf("quota: %w", err)
 	}

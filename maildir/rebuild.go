@@ -105,6 +105,7 @@ func (f *Folder) rebuild(fresh []*found) {
 	old := f.ix
 	started := !old.sameBoot()
 	modseq := old.change()
+	f.keepFloor(modseq)
 	b := newBuilder(old.indexHeader, int(old.count)+len(fresh), int(old.indexHeader.names)+80*len(fresh))
 	b.header.boot, b.more = bootTime(), f.more.of
 	b.header.floor = max(old.floor, old.forgettable())

@@ -13,6 +13,7 @@ package maildir
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,10 +162,10 @@ func (s *Store) Create(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if s.Exists(name) {
+	path := s.path(name)
+	if _, err := os.Lstat(path); err == nil { // a link, which would be followed, too
 		return ErrExists
 	}
-	path := s.path(name)
 	if err := s.makeFolder(path); err != nil {
 		return err
 	}
@@ -234,6 +235,19 @@ func (s *Store) Rename(from, to string) error {
 		}
 	}
 	return s.syncRoot()
+}
+
+// readRegular reads a file, but nothing that would be waited for or has no end.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", path)
+	}
+	return io.ReadAll(f)
 }
 
 func (s *Store) syncRoot() error { return s.syncPath(s.root) }

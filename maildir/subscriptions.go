@@ -41,7 +41,7 @@ func (s *Store) Subscriptions() ([]string, error) {
 }
 
 func (s *Store) readSubscriptions() (names []string, v2 bool, err error) {
-	b, err := os.ReadFile(filepath.Join(s.root, subscriptionsName))
+	b, err := readRegular(filepath.Join(s.root, subscriptionsName))
 	if os.IsNotExist(err) {
 		return s.readCourierSubscriptions(), true, nil
 	}

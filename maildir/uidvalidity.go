@@ -1,8 +1,8 @@
 package maildir
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -62,9 +62,13 @@ func (s *Store) lastUIDValidity() (last uint32, ok bool) {
 }
 
 func (s *Store) writeUIDValidity(v uint32) error {
-	err := os.WriteFile(filepath.Join(s.root, uidvalidityName), fmt.Appendf(nil, "%08x", v), 0o600)
+	const flags = unix.O_CREAT | unix.O_WRONLY | unix.O_TRUNC | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+	fd, err := unix.Open(filepath.Join(s.root, uidvalidityName), flags, 0o600)
+	if err == nil {
+		err = errors.Join(writeAll(fd, fmt.Appendf(nil, "%08x", v)), unix.Close(fd))
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("write %s: %w", uidvalidityName, err)
 	}
 	if s.fsync != Never {
 		return s.syncRoot()
