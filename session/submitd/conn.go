@@ -32,6 +32,7 @@ type conn struct {
 	closed  chan struct{}
 	ended   error // why, once closed
 	once    sync.Once
+	over    bool // nothing more is said: go-smtp goes on with what it has read ahead
 
 	mu  sync.Mutex // go-smtp writes from where it reads, but for panics
 	out []byte
@@ -138,9 +139,14 @@ func (c *conn) Write(p []byte) (int, error) {
 		}
 		return len(p), nil
 	}
-	if strings.HasPrefix(string(p), "501 5.5.4 ") && strings.HasSuffix(strings.TrimSpace(string(p)), "argument") {
+	if c.over {
+		return len(p), nil
+	}
+	if said := strings.TrimSpace(string(p)); strings.HasPrefix(said, "501 5.5.4 ") &&
+		(strings.HasSuffix(said, " argument") || strings.HasSuffix(said, "Too many arguments")) {
 		// A BDAT whose size is not known: its chunk would be taken for commands.
-		defer c.fail(errors.New("BDAT without a size"))
+		c.fail(errors.New("BDAT without a size"))
+		c.over = true
 	}
 	c.out = append(c.out, p...)
 	if len(c.out) >= flushAt {
@@ -161,6 +167,7 @@ func (c *conn) flush() error {
 func (c *conn) Close() error {
 	c.once.Do(func() {
 		c.flush()
+		c.over = true
 		c.fail(io.EOF)
 		if err := c.failed(); errors.Is(err, os.ErrDeadlineExceeded) {
 			c.ended = errors.New("idle for too long")

@@ -135,3 +135,15 @@ func TestPipelined(t *testing.T) {
 		})
 	}
 }
+
+// TestNothingMore: behind a BDAT whose chunk cannot be told from commands, and
+// behind QUIT, nothing is answered.
+func TestNothingMore(t *testing.T) {
+	for _, last := range []string{"BDAT", "BDAT x", "BDAT -1", "BDAT 6 FIRST", "BDAT 6 LAST LAST", "BDAT 99999999999 LAST", "QUIT"} {
+		c := &client{Reader: strings.NewReader(last + "\r\nVRFY x\r\nNOOP\r\n")}
+		Serve(c, Options{Config: testConfig(t), User: "me"})
+		if got := c.said.String(); strings.Count(got, "\r\n") != 2 { // a greeting, and the reply
+			t.Errorf("%s: %q", last, got)
+		}
+	}
+}

@@ -57,6 +57,24 @@ func (p *peer) note(line string) {
 	p.lines = append(p.lines, line)
 }
 
+// answer sets what is said to commands that begin with the keys.
+func (p *peer) answer(replies map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.replies = replies
+}
+
+func (p *peer) instead(line, reply string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, value := range p.replies {
+		if strings.HasPrefix(line, key) {
+			reply = value
+		}
+	}
+	return reply
+}
+
 func (p *peer) heard() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,11 +112,7 @@ func (p *peer) serve(c net.Conn) {
 		case "DATA":
 			reply = "354 go on"
 		}
-		for key, value := range p.replies {
-			if strings.HasPrefix(line, key) {
-				reply = value
-			}
-		}
+		reply = p.instead(line, reply)
 		if reply == "drop" {
 			return
 		}
@@ -261,11 +275,11 @@ func TestXCLIENT(t *testing.T) {
 		if h := p.heard(); h[1] != want {
 			t.Errorf("heard %q", h)
 		}
-		p.replies = map[string]string{"XCLIENT": "550 5.7.1 not for you"}
+		p.answer(map[string]string{"XCLIENT": "550 5.7.1 not for you"})
 		if got := say(t, Options{Config: cfg, Peer: peerAddr}, envelopeLines+letter+"QUIT\r\n"); !strings.Contains(got, "250 2.0.0 Ok") {
 			t.Errorf("XCLIENT refused: said %s", got)
 		}
-		p.replies = nil
+		p.answer(nil)
 		cfg.HideClientAddress = true
 		before := len(p.heard())
 		say(t, Options{Config: cfg, Peer: peerAddr, Greeted: "me+x"}, envelopeLines+letter+"QUIT\r\n")
@@ -288,7 +302,7 @@ func TestRelayAuth(t *testing.T) {
 	if h := p.heard(); h[1] != "AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00relay\x00secret")) {
 		t.Errorf("heard %q", h)
 	}
-	p.replies = map[string]string{"AUTH": "535 5.7.8 who are you"}
+	p.answer(map[string]string{"AUTH": "535 5.7.8 who are you"})
 	if got := say(t, o, envelopeLines+letter+"QUIT\r\n"); !strings.Contains(got, "451 4.3.0 Not handed over") {
 		t.Errorf("said %s", got)
 	}
