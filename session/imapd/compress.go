@@ -52,6 +52,18 @@ func (s *session) flush() error {
 	return err
 }
 
+// apart makes what follows compress without what went before. Else whoever sends
+// the user mail and sees how much he is sent could tell whether his own words are
+// in another's message: they would be short.
+func (s *session) apart() error {
+	err := s.w.Flush()
+	if err == nil {
+		err = s.deflate.Flush()
+	}
+	s.deflate.Reset(s.packed)
+	return err
+}
+
 // Write is what the encoder writes to.
 func (s *session) Write(p []byte) (int, error) {
 	if s.deflate != nil {

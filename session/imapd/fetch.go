@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	goimap "github.com/emersion/go-imap/v2"
+
 	"smail/imap"
 	"smail/logline"
 	"smail/maildir"
@@ -208,8 +210,22 @@ func (s *session) fetchOne(i int, r *reading, items *imap.FetchItems, flags bool
 			return unreadable(err)
 		}
 	}
+	return s.endOne(items)
+}
+
+func (s *session) endOne(items *imap.FetchItems) error {
 	s.w.Raw(")").CRLF()
+	if s.deflate != nil && sendsBody(items) {
+		return s.apart()
+	}
 	return s.w.Err()
+}
+
+// sendsBody says whether more of a message is sent than its header.
+func sendsBody(items *imap.FetchItems) bool {
+	return slices.ContainsFunc(items.Sections, func(b imap.Section) bool {
+		return b.Specifier != goimap.PartSpecifierHeader && b.Specifier != goimap.PartSpecifierMIME
+	})
 }
 
 // unreadable ends the session: a literal was promised whose bytes cannot come.
