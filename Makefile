@@ -17,7 +17,7 @@ LIB      = $(DESTDIR)$(PREFIX)/lib
 # Which of packaging/pam.d fits this host.
 FAMILY  ?= $(if $(wildcard /etc/pam.d/common-auth),debian,fedora)
 
-.PHONY: build run test crashtest fuzz systemtest bench install deb rpm clean vet
+.PHONY: build run test crashtest fuzz race vulncheck systemtest bench install deb rpm clean vet
 
 build:
 	@packaging/deps build
@@ -46,6 +46,15 @@ crashtest: build
 FUZZTIME ?= 10m
 fuzz: build
 	@test/fuzz $(FUZZTIME) '$(FUZZ)'
+
+# Everything that can run without root, under the race detector.
+race:
+	@packaging/deps build
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 20m $$($(GO) list ./... | grep -v /test)
+
+# Known faults of what is built in; asks the Go project's database.
+vulncheck:
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 # Boots Debian roots and installs the packages there; as root, some five minutes.
 systemtest:

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,9 @@ type Config struct {
 	MaxSessionsPerUser       int
 	MaxConnections           int
 	MaxConnectionsPerAddress int
+	MaxStartups              Startups
+	MaxStartupsPerNetwork    int
+	PenaltyExemptNetworks    []netip.Prefix
 
 	LoginTimeout    time.Duration
 	IdleTimeout     time.Duration
@@ -74,8 +78,17 @@ type Relay struct {
 	To   string // path or host:port
 }
 
+// Startups bounds connections before their login: from Begin on Percent of them
+// are refused, and more up to Full.
+type Startups struct{ Begin, Percent, Full int }
+
 // A RateLimit bounds what a user sends within an hour; 0 is no bound.
 type RateLimit struct{ Messages, Recipients int }
+
+// PenaltyExempt says whether an address is many users': see penalty_exempt_networks.
+func (c *Config) PenaltyExempt(addr netip.Addr) bool {
+	return slices.ContainsFunc(c.PenaltyExemptNetworks, func(n netip.Prefix) bool { return n.Contains(addr) })
+}
 
 // Default returns the settings of an empty file.
 func Default() *Config {

@@ -175,6 +175,31 @@ func setRateLimit(c *Config, params []string) error {
 	return nil
 }
 
+// setStartups reads what sshd's MaxStartups takes.
+func setStartups(c *Config, params []string) error {
+	v, err := single(params)
+	if err != nil {
+		return err
+	}
+	var n [3]int
+	fields := strings.Split(v, ":")
+	for i, f := range fields {
+		k, err := strconv.Atoi(f)
+		if err != nil || k < 1 || k > 100000 || len(fields) != 1 && len(fields) != 3 {
+			return fmt.Errorf("%q is not a number, or BEGIN:PERCENT:FULL as in 10:30:100", v)
+		}
+		n[i] = k
+	}
+	if len(fields) == 1 {
+		n = [3]int{n[0], 100, n[0]}
+	}
+	if n[1] > 100 || n[2] < n[0] {
+		return fmt.Errorf("%q: PERCENT is at most 100, and FULL at least BEGIN", v)
+	}
+	c.MaxStartups = Startups{n[0], n[1], n[2]}
+	return nil
+}
+
 func single(params []string) (string, error) {
 	if len(params) != 1 {
 		return "", fmt.Errorf("takes one value, not %d", len(params))

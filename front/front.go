@@ -53,10 +53,17 @@ var errStartTLS = errors.New("starttls")
 // Run serves the connection that the monitor left on the descriptors of
 // package login, and returns when it has ended.
 func Run() error {
-	if err := dropRights(); err != nil {
+	if err := closeStrangers(); err != nil {
 		return err
 	}
-	f := &front{ask: askMonitor}
+	mail, err := connOf(login.FDMail, "mail") // the first: it starts the runtime's poller
+	if err != nil {
+		return err
+	}
+	if err := Confine(); err != nil {
+		return err
+	}
+	f := &front{mail: mail.(*net.UnixConn), ask: askMonitor}
 	if err := f.receive(); err != nil {
 		if err == io.EOF { // there will be no connection
 			return nil
@@ -169,15 +176,8 @@ func (f *front) receive() error {
 		return err
 	}
 	logline.Always("service", f.setup.Service, "peer", f.setup.Peer)
-	if f.conn, err = connOf(fd, "client"); err != nil {
-		return err
-	}
-	mail, err := connOf(login.FDMail, "mail")
-	if err != nil {
-		return err
-	}
-	f.mail = mail.(*net.UnixConn)
-	return nil
+	f.conn, err = connOf(fd, "client")
+	return err
 }
 
 // connOf makes a descriptor a connection.

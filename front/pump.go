@@ -22,7 +22,10 @@ const lastWords = 30 * time.Second
 func (f *front) pump(hello *login.Hello, d dialogue) error {
 	signal.Ignore(syscall.SIGTERM) // the session has a last word
 	early, _ := f.r.Peek(f.r.Buffered())
-	err := login.WriteHello(f.mail, hello)
+	err := outlive()
+	if err == nil {
+		err = login.WriteHello(f.mail, hello)
+	}
 	if err == nil {
 		_, err = f.mail.Write(append([]byte(f.early), early...))
 	}

@@ -4,32 +4,64 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 
+	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
 
 	"smail/login"
 )
 
-// dropRights gives up what a front never needs, before its first byte from the
-// network: descriptors but its own, and any way to gain rights by executing.
-func dropRights() error {
+// maxFiles is the number of descriptors that a front ever has at once: 0 to 5,
+// the runtime's epoll and its eventfd, the mail channel, and the client's
+// connection, which is there twice for an instant.
+const maxFiles = 10
+
+// Confine gives up what a front never needs, before its first byte from the
+// network: root, core dumps, other processes' descriptors, files, signals to
+// others, and every system call that TLS on one connection does without. The
+// runtime's poller must have started. What Confine cannot do is an error, but for
+// Landlock on a kernel that has none, which smaild has logged.
+func Confine() error {
 	if os.Getuid() == 0 || os.Geteuid() == 0 {
 		return errors.New("smail-front must not be root")
-	}
-	// The runtime may already hold descriptors of its own (epoll, cgroup
-	// files), so that strangers are closed on execution, which cannot happen.
-	if err := unix.CloseRange(login.FDSetup+1, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return os.NewSyscallError("close_range", err)
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl", err)
 	}
-	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && set == 1 {
-		return nil // smaild began with it
+	// An empty set of rules: no file, no TCP connection, no signal to and no
+	// abstract socket of a process outside. It sets no_new_privs on every thread.
+	if err := landlock.V7.BestEffort().Restrict(); err != nil {
+		return fmt.Errorf("landlock: %w", err)
 	}
-	if _, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
-		return fmt.Errorf("no_new_privs: %w", errno)
+	if err := setLimits(); err != nil {
+		return err
+	}
+	return filterCalls()
+}
+
+// setLimits bounds descriptors, and forbids core dumps and files that grow.
+func setLimits() error {
+	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: maxFiles, unix.RLIMIT_FSIZE: 0}
+	var log unix.Stat_t
+	if unix.Fstat(login.FDLog, &log) == nil && log.Mode&unix.S_IFMT == unix.S_IFREG {
+		delete(limits, unix.RLIMIT_FSIZE) // of a smaild started by hand
+	}
+	for resource, n := range limits {
+		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: n, Max: n}); err != nil {
+			return os.NewSyscallError("setrlimit", err)
+		}
 	}
 	return nil
+}
+
+// closeStrangers closes every descriptor but the front's own. The runtime has
+// none yet: its poller starts with the first connection.
+func closeStrangers() error {
+	return os.NewSyscallError("close_range", unix.CloseRange(login.FDSetup+1, ^uint(0), 0))
+}
+
+// outlive keeps the front from ending with the process that started it: what was
+// smaild is the session now, whose last words are still to be passed on.
+func outlive() error {
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0))
 }

@@ -88,6 +88,13 @@ var errFrame = errors.New("login: malformed frame")
 //
 // where x16 is a 16-bit big-endian length and that many bytes.
 func WriteRequest(fd int, r *Request) error {
+	b := r.frame()
+	err := send(fd, b)
+	clear(b)
+	return err
+}
+
+func (r *Request) frame() []byte {
 	b := append(make([]byte, 0, MaxFrame), version, byte(r.Kind))
 	switch r.Kind {
 	case KindPassword:
@@ -101,9 +108,7 @@ func WriteRequest(fd int, r *Request) error {
 		b = append(b, r.Cert, r.Hash, pss)
 		b = append16(b, r.Message)
 	}
-	err := send(fd, b)
-	clear(b)
-	return err
+	return b
 }
 
 // ReadRequest waits for one request. It returns io.EOF's like as ErrEOF when
@@ -113,6 +118,10 @@ func ReadRequest(fd int) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parseRequest(b)
+}
+
+func parseRequest(b []byte) (*Request, error) {
 	d := decoder{b: b}
 	if d.byte() != version {
 		return nil, fmt.Errorf("login: version is not %d", version)

@@ -109,3 +109,22 @@ func FuzzSetup(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRequest: what is taken of a front is within the limits, and is all of its frame.
+func FuzzRequest(f *testing.F) {
+	for _, r := range []*Request{{Kind: KindPassword, Name: "alice", Password: []byte("x")}, {Kind: KindSign, Hash: 5, Message: []byte("m")}, {Kind: KindRecent}} {
+		f.Add(r.frame())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := parseRequest(b)
+		if err != nil {
+			return
+		}
+		if len(r.Name) > MaxName || len(r.Password) > MaxPassword || len(r.Message) > MaxSign {
+			t.Errorf("%d bytes became %+v", len(b), r)
+		}
+		if back := r.frame(); len(back) != len(b) || r.Kind != KindSign && !bytes.Equal(back, b) {
+			t.Errorf("%x came back as %x", b, back)
+		}
+	})
+}

@@ -13,6 +13,18 @@ import (
 	"smail/login"
 )
 
+// dropInheritable takes the capabilities that this thread would pass on through
+// programs: systemd gives a service of root's those of its bounding set.
+func dropInheritable() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&header, &sets[0]); err != nil {
+		return os.NewSyscallError("capget", err)
+	}
+	sets[0].Inheritable, sets[1].Inheritable = 0, 0
+	return os.NewSyscallError("capset", unix.Capset(&header, &sets[0]))
+}
+
 // execSession turns this process into the user's session program: for good,
 // since all three uids change on every thread before the program starts. It
 // returns only if that failed.
@@ -63,6 +75,7 @@ func giveAuth(fd int) error {
 // holdSession starts the session as a child and waits as root for its end, for
 // PAM modules that must be told of it (pam_mount).
 func (c *connection) holdSession(who *account, e entry) error {
+	c.timer.Stop()
 	attr := &syscall.ProcAttr{Dir: "/", Env: c.sessionEnv(who, e),
 		Files: []uintptr{uintptr(c.mail), uintptr(c.mail), login.FDLog}}
 	if e.auth >= 0 {
@@ -86,6 +99,9 @@ func (c *connection) holdSession(who *account, e entry) error {
 	err = login.WriteAnswer(c.login, login.Answer{Status: login.OK})
 	for _, fd := range []int{c.login, c.mail, 0, 1} {
 		syscall.Close(fd) // the front must see the session's end, not ours
+	}
+	if c.listener != 0 {
+		syscall.Close(c.listener)
 	}
 	for {
 		var status syscall.WaitStatus

@@ -37,6 +37,13 @@ func (m *Monitor) loadKeys() error {
 	return nil
 }
 
+// CheckKeys says whether the process of each connection will be able to load them.
+func (m *Monitor) CheckKeys() error {
+	err := m.loadKeys()
+	m.keys = nil
+	return err
+}
+
 // loadKeyPair reads two PEM files, as they are now: a renewed certificate
 // counts from the next connection on.
 func loadKeyPair(certFile, keyFile string) (keyPair, error) {

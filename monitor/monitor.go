@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smail/config"
+	"smail/gate"
 	"smail/login"
 	"smail/logline"
 	"smail/pam"
@@ -92,6 +93,10 @@ func (m *Monitor) Serve(conn int) error {
 // and loads the keys.
 func (m *Monitor) prepare() (*connection, error) {
 	c := &connection{Monitor: m}
+	m.sayLandlock()
+	if err := dropInheritable(); err != nil {
+		return nil, err
+	}
 	if Services[m.Service] != "smail-submit" {
 		if err := noNewPrivileges(); err != nil {
 			return nil, err
@@ -109,7 +114,7 @@ func (m *Monitor) prepare() (*connection, error) {
 
 // serve is the way of one client to its login.
 func (c *connection) serve(conn int) (err error) {
-	if c.peer, err = peerAddr(conn); err != nil {
+	if c.peer, err = gate.Peer(conn); err != nil {
 		c.endFront()
 		if errors.Is(err, syscall.ENOTCONN) { // the client left at once
 			return nil
@@ -126,6 +131,7 @@ func (c *connection) serve(conn int) (err error) {
 	}
 	logline.Always("service", c.Service, "peer", c.peer.Addr().String())
 	c.deadline = time.Now().Add(c.Config.LoginTimeout)
+	c.timer = time.AfterFunc(c.Config.LoginTimeout+overtime, func() { os.Exit(1) }) // the front goes with it
 	if err := c.sendSetup(conn); err != nil {
 		c.endFront()
 		return err
@@ -142,22 +148,20 @@ func (c *connection) serve(conn int) (err error) {
 		}
 		if err := c.answer(req); err != nil {
 			c.endFront()
+			if errors.Is(err, login.ErrEOF) {
+				return nil
+			}
 			return err
 		}
 	}
 }
 
 // endFront kills the front. One that may not be killed, for want of CAP_KILL,
-// ends when the client does.
+// ends with this process.
 func (c *connection) endFront() {
-	if c.frontGone() {
-		return
+	if !c.frontGone() && syscall.Kill(c.front, syscall.SIGKILL) == nil {
+		syscall.Wait4(c.front, nil, 0, nil)
 	}
-	if err := syscall.Kill(c.front, syscall.SIGKILL); err != nil {
-		logline.Error("smail-front not killed", "reason", err.Error())
-		return
-	}
-	syscall.Wait4(c.front, nil, 0, nil)
 }
 
 // noNewPrivileges keeps this thread, all that it starts and what it becomes from
@@ -177,15 +181,21 @@ type connection struct {
 	*Monitor
 	peer     netip.AddrPort
 	deadline time.Time // for the login in all
-	front    int       // pid
-	login    int       // SOCK_SEQPACKET to the front
-	mail     int       // SOCK_STREAM that becomes the session's 0 and 1
-	setup    int       // SOCK_STREAM to the front
+	timer    *time.Timer
+	front    int // pid
+	login    int // SOCK_SEQPACKET to the front
+	mail     int // SOCK_STREAM that becomes the session's 0 and 1
+	setup    int // SOCK_STREAM to the front
+	listener int // SOCK_STREAM to the listener, or 0: there is none
 	pam      *pam.Prepared
 	signed   bool
 	tries    int // of password
 	asked    int // of recent
 }
+
+// overtime is what a login may take once PAM, or the wait for it, is slow; the
+// front has left by then.
+const overtime = 5 * time.Second
 
 func (c *connection) readRequest() (*login.Request, error) {
 	// The front's own clock runs out first; a second more tells a slow front
@@ -231,22 +241,24 @@ func (c *connection) answer(req *login.Request) error {
 
 // Refusals of a password come at one moment, whatever the reason was: the time
 // must tell neither names that exist nor passwords that are right but of no use
-// here. It is longer than PAM's own delay after a wrong password, which
-// pam_fail_delay(3) makes random, between one and three seconds.
-const refusalDelay = 3500 * time.Millisecond
+// here. PAM's own delay would be one more, and random; package pam leaves it out.
+const refusalDelay = 2 * time.Second
 
 func (c *connection) password(req *login.Request) error {
 	start := time.Now()
 	who, err := (*account)(nil), fmt.Errorf("empty password: %w", pam.ErrRefused)
 	if len(req.Password) > 0 {
-		who, err = c.authenticate(req.Name, req.Password)
+		who, err = c.check(req.Name, req.Password)
+	}
+	if errors.Is(err, login.ErrEOF) {
+		return err
+	}
+	if errors.Is(err, pam.ErrRefused) {
+		c.failed(req.Name, req.Password)
 	}
 	clear(req.Password)
 	if err == nil {
 		return c.become(who, entry{by: "password"})
-	}
-	if errors.Is(err, pam.ErrRefused) {
-		c.void()
 	}
 	name := c.loggable(req.Name) // before the wait: a look-up takes its time too
 	// Where PAM took longer still, at the next multiple.
@@ -315,6 +327,9 @@ func (c *connection) become(who *account, e entry) error {
 		return c.refuse(err, who.name)
 	}
 	logline.Info("login", "user", who.name, "by", e.by)
+	if c.listener != 0 {
+		syscall.Sendto(c.listener, []byte{1}, syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT, nil)
+	}
 	if c.Config.PAMSession == "held" {
 		return c.holdSession(who, e)
 	}
@@ -347,18 +362,4 @@ func (c *connection) enter(who *account, e *entry) (err error) {
 		return nil // sending by recent login must not make itself recent
 	}
 	return c.record(who) // last: a login that fails lets nobody send
-}
-
-func peerAddr(conn int) (netip.AddrPort, error) {
-	sa, err := syscall.Getpeername(conn)
-	if err != nil {
-		return netip.AddrPort{}, os.NewSyscallError("getpeername", err)
-	}
-	switch sa := sa.(type) {
-	case *syscall.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
-	case *syscall.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port)), nil
-	}
-	return netip.AddrPort{}, errors.New("not an internet address")
 }

@@ -90,7 +90,7 @@ func (c *connection) void() {
 // makeCounts makes the file in which a user's submission sessions count what
 // they send: his own, in a folder of root's. It returns its path.
 func (c *connection) makeCounts(who *account) (string, error) {
-	dir := filepath.Join(filepath.Dir(c.Config.SessionFile), "counts")
+	dir := c.inRun("counts")
 	if err := sessionfile.MakeFolder(dir); err != nil {
 		return "", err
 	}

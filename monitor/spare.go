@@ -7,6 +7,8 @@ import (
 	"slices"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"smail/login"
 )
 
@@ -36,6 +38,11 @@ func Spare(path, service string, fd int) error {
 	}
 	conn, _, err := login.ReceiveConn(fd, 1)
 	if failed == nil && err == nil && !m.stale() && !c.frontGone() {
+		// The listener hears of the login, or of this process's end.
+		if c.listener, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			c.endFront()
+			return os.NewSyscallError("dup", err)
+		}
 		return c.serve(conn)
 	}
 	if c != nil {

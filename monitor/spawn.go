@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smail/login"
+	"smail/logline"
 )
 
 // startFront starts smail-front with two channels to this process, and a
@@ -37,10 +38,8 @@ func (c *connection) startFront() error {
 		Files: []uintptr{uintptr(null), uintptr(null), login.FDLog: 2,
 			login.FDLogin: uintptr(loginPair[1]), login.FDMail: uintptr(mailPair[1]), login.FDSetup: uintptr(setupPair[1])},
 	}
-	if os.Getuid() == 0 {
-		if attr.Sys, err = c.frontCredential(); err != nil {
-			return err
-		}
+	if attr.Sys, err = c.frontRights(); err != nil {
+		return err
 	}
 	path := c.Config.LibexecDir + "/smail-front"
 	c.front, err = syscall.ForkExec(path, []string{"smail-front"}, attr)
@@ -52,6 +51,19 @@ func (c *connection) startFront() error {
 		syscall.Close(fd)
 	}
 	return nil
+}
+
+// sayLandlock logs, once a boot, that this kernel confines no paths: fronts and
+// sessions go on with the rest.
+func (m *Monitor) sayLandlock() {
+	_, _, errno := syscall.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != syscall.ENOSYS && errno != syscall.EOPNOTSUPP {
+		return
+	}
+	if f, err := os.OpenFile(m.inRun("no-landlock"), os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		f.Close()
+		logline.Warn("no Landlock in this kernel: paths are not confined", "reason", errno.Error())
+	}
 }
 
 // sendSetup gives the front the client's connection and tells it what it must
@@ -91,7 +103,13 @@ func closeConnection(conn int) error {
 	return syscall.Close(null)
 }
 
-func (c *connection) frontCredential() (*syscall.SysProcAttr, error) {
+// frontRights says as whom the front runs. Until the login it ends when this
+// process does; package front takes that back then.
+func (c *connection) frontRights() (*syscall.SysProcAttr, error) {
+	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if os.Getuid() != 0 {
+		return attr, nil
+	}
 	u, err := lookupUser(c.Config.FrontUser)
 	if err != nil {
 		return nil, fmt.Errorf("front_user %s: %w", c.Config.FrontUser, err)
@@ -101,7 +119,8 @@ func (c *connection) frontCredential() (*syscall.SysProcAttr, error) {
 	if err1 != nil || err2 != nil || uid == 0 || gid == 0 {
 		return nil, fmt.Errorf("front_user %s: uid and gid must not be root's", c.Config.FrontUser)
 	}
-	return &syscall.SysProcAttr{Credential: credential(uid, gid, nil)}, nil
+	attr.Credential = credential(uid, gid, nil)
+	return attr, nil
 }
 
 func credential(uid, gid int, groups []int) *syscall.Credential {

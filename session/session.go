@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"smail/config"
 	"smail/login"
 	"smail/logline"
@@ -44,6 +42,9 @@ func Begin() (*Session, error) {
 	afterLogin := flag.Bool("login", false, "continue where smail-front has stopped")
 	flag.Parse()
 	if err := checkRights(); err != nil {
+		return nil, err
+	}
+	if err := noCore(); err != nil {
 		return nil, err
 	}
 	s := &Session{start: time.Now(), User: os.Getenv("USER"), Home: os.Getenv("HOME"),
@@ -77,32 +78,6 @@ func Begin() (*Session, error) {
 		}
 	}
 	return s, nil
-}
-
-// checkRights ends a session that is root, or could become root again.
-func checkRights() error {
-	r, e, saved := unix.Getresuid()
-	if r == 0 || e == 0 || saved == 0 {
-		return errors.New("a session must not be root")
-	}
-	// This thread speaks for all: they began with its rights. Asking each would
-	// cost a start half of its time.
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETUID, 0, 0, 0); errno == 0 {
-		return errors.New("a session must not be able to become root")
-	}
-	return nil
-}
-
-// NoNewPrivileges makes sure that nothing this process starts gains rights.
-// smaild has seen to it already, but for sessions that are started by hand.
-func NoNewPrivileges() error {
-	if set, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && set == 1 {
-		return nil
-	}
-	if _, _, errno := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
-		return fmt.Errorf("no_new_privs: %w", errno)
-	}
-	return nil
 }
 
 // End logs the session's one line: what it did, and why it ended.

@@ -50,13 +50,13 @@ func (h *host) chain() []process {
 	return slices.DeleteFunc(all, func(p process) bool { return h.waits(p.pid) || h.waits(p.ppid) })
 }
 
-// below returns all that the listening smaild has started.
+// below returns all that the smailds that listen have started.
 func (h *host) below() (all []process) {
 	h.t.Helper()
-	listener := h.listener()
+	listeners := h.listeners()
 	for line := range strings.Lines(run(h.t, "ps", "-eo", "pid=,ppid=,pgid=,user:32=,comm=")) {
 		f := strings.Fields(line)
-		if len(f) == 5 && f[2] == listener && f[0] != listener {
+		if len(f) == 5 && f[0] != f[2] && slices.Contains(listeners, f[2]) {
 			all = append(all, process{f[0], f[1], f[3], f[4]})
 		}
 	}
@@ -67,7 +67,7 @@ func (h *host) below() (all []process) {
 // descriptor 0 still leads to the listener.
 func (h *host) waits(pid string) bool {
 	to, _ := os.Readlink("/proc/" + pid + "/fd/0")
-	return pid != h.listener() && strings.HasPrefix(to, "socket:") && strings.Contains(readFile(h.t, "/proc/"+pid+"/cmdline"), "-spare")
+	return !slices.Contains(h.listeners(), pid) && strings.HasPrefix(to, "socket:") && strings.Contains(readFile(h.t, "/proc/"+pid+"/cmdline"), "-spare")
 }
 
 // children returns the programs of the connection, and their users.
@@ -80,15 +80,21 @@ func (h *host) children() map[string]string {
 	return found
 }
 
-// listener is the pid of the smaild that listens; all it starts is in its group.
-func (h *host) listener() string {
+// listeners are the pids of the smailds that listen; all that one starts is in
+// its process group.
+func (h *host) listeners() (pids []string) {
 	h.t.Helper()
-	m := regexp.MustCompile(`smaild\[(\d+)\]: listening`).FindStringSubmatch(h.log.String())
-	if m == nil {
+	for _, m := range regexp.MustCompile(`smaild\[(\d+)\]: listening`).FindAllStringSubmatch(h.log.String(), -1) {
+		pids = append(pids, m[1])
+	}
+	if pids == nil {
 		h.t.Fatal("no smaild listens")
 	}
-	return m[1]
+	return pids
 }
+
+// listener is the pid of the first of them.
+func (h *host) listener() string { h.t.Helper(); return h.listeners()[0] }
 
 func (h *host) pidOf(program string) int {
 	h.t.Helper()
@@ -116,7 +122,7 @@ func (h *host) auditSession() {
 		for _, want := range []string{
 			fmt.Sprintf("Uid:\t%[1]s\t%[1]s\t%[1]s\t%[1]s\n", h.alice.Uid),
 			fmt.Sprintf("Gid:\t%[1]s\t%[1]s\t%[1]s\t%[1]s\n", h.alice.Gid),
-			"CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapAmb:\t0000000000000000\n",
+			"CapInh:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapAmb:\t0000000000000000\n",
 			"NoNewPrivs:\t1\n",
 		} {
 			if !strings.Contains(status, want) {
@@ -229,7 +235,7 @@ var starters = map[string]func(h *host, service string) string{
 // startListening gives smaild a listening socket.
 func startListening(h *host, service string) string {
 	h.t.Helper()
-	addr, err := h.Listen(service, "127.0.0.1:0", h.log)
+	addr, err := h.Listen(service, "127.0.0.1:0", h.log.in)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -254,7 +260,7 @@ func startInetd(h *host, service string) string {
 	conf := h.write("inetd.conf."+service, fmt.Sprintf("127.0.0.1:%s stream tcp nowait root %s smaild -config %s %s\n",
 		port, filepath.Join(bin, "smaild"), filepath.Join(h.Dir, "smail.conf"), service))
 	cmd := exec.Command(inetd, "-i", conf) // -i: in the foreground
-	cmd.Stdout, cmd.Stderr = h.log, h.log
+	cmd.Stdout, cmd.Stderr = h.log.in, h.log.in
 	if _, err := h.Start(cmd); err != nil {
 		h.t.Fatal(err)
 	}
@@ -266,7 +272,7 @@ func startSocketActivate(h *host, service string, args ...string) string {
 	port := freePort(h.t)
 	args = append(args, "-l", "127.0.0.1:"+port, filepath.Join(bin, "smaild"), "-config", filepath.Join(h.Dir, "smail.conf"), service)
 	cmd := exec.Command(activate, args...)
-	cmd.Stdout, cmd.Stderr = h.log, h.log
+	cmd.Stdout, cmd.Stderr = h.log.in, h.log.in
 	if _, err := h.Start(cmd); err != nil {
 		h.t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ package test
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -14,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,7 +93,7 @@ func newHost(t *testing.T, settings ...string) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &host{Rig: r, t: t, password: testPassword, log: &logBuffer{}, addr: map[string]string{}, start: startListening}
+	h := &host{Rig: r, t: t, password: testPassword, log: newLog(t), addr: map[string]string{}, start: startListening}
 	t.Cleanup(func() {
 		r.Stop()
 		os.RemoveAll(dir)
@@ -274,19 +274,47 @@ func (h *host) waitLog(words ...string) string {
 	}
 }
 
-// A logBuffer takes what several programs write.
+// A logBuffer holds what several programs have written to its pipe. What was
+// written before String is called is in what it returns.
 type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	in, out *os.File
+	mu      sync.Mutex
+	b       bytes.Buffer
 }
 
-func (l *logBuffer) Write(p []byte) (int, error) {
+func newLog(t *testing.T) *logBuffer {
+	t.Helper()
+	l := &logBuffer{}
+	var err error
+	if l.out, l.in, err = os.Pipe(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := l.out.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go raw.Read(func(fd uintptr) bool { l.drain(fd); return false }) // so that no writer waits; it ends with the file
+	t.Cleanup(func() { l.in.Close(); l.out.Close() })
+	return l
+}
+
+// drain takes what is in the pipe, which does not block.
+func (l *logBuffer) drain(fd uintptr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.b.Write(p)
+	for part := [64 << 10]byte{}; ; {
+		n, err := syscall.Read(int(fd), part[:])
+		if n <= 0 && err != syscall.EINTR {
+			return
+		}
+		l.b.Write(part[:max(n, 0)])
+	}
 }
 
 func (l *logBuffer) String() string {
+	if raw, err := l.out.SyscallConn(); err == nil {
+		raw.Control(l.drain)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
@@ -338,5 +366,3 @@ func atoi(t *testing.T, s string) int {
 	}
 	return n
 }
-
-var _ io.Writer = (*logBuffer)(nil)

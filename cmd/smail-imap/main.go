@@ -34,6 +34,11 @@ func main() {
 		session.Fail(err)
 		os.Exit(1)
 	}
+	if err := session.Confine(s.Config.MaildirOf(s.User, s.Home)); err != nil {
+		imapd.Refuse(s.Conn, o.Tag)
+		session.Fail(err)
+		os.Exit(1)
+	}
 	s.Conn.HeedSignals()
 	did, err := imapd.Serve(s.Conn, o)
 	o.Store.Close()

@@ -29,6 +29,11 @@ func main() {
 		session.Fail(err)
 		os.Exit(1)
 	}
+	if err := session.Confine(s.Config.MaildirOf(s.User, s.Home)); err != nil {
+		pop3d.Refuse(s.Conn, err)
+		session.Fail(err)
+		os.Exit(1)
+	}
 	s.Conn.HeedSignals()
 	did, err := pop3d.Serve(s.Conn, pop3d.Options{Store: store, UIDL: s.Config.POP3UIDL,
 		Interrupted: session.ErrInterrupted, Ending: s.Conn.Ending})

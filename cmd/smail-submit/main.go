@@ -14,15 +14,15 @@ import (
 
 	"smail/login"
 	"smail/logline"
+	"smail/maildir"
 	"smail/session"
 	"smail/session/submitd"
 )
 
 func main() {
 	s, err := session.Begin()
-	if err == nil && s.Config.Relay.Kind != "sendmail" {
-		// sendmail hands over to a program with the queue's group.
-		err = session.NoNewPrivileges()
+	if err == nil {
+		err = confine(s)
 	}
 	if err != nil {
 		session.Fail(err)
@@ -42,6 +42,32 @@ func main() {
 	}
 	did, err := submitd.Serve(s.Conn, o)
 	s.End(err, did...)
+}
+
+// confine takes what the hand-over does not need. sendmail needs much: it hands
+// over to a program with the queue's group; and a relay into Maildirs is for
+// trying smail out.
+func confine(s *session.Session) error {
+	switch s.Config.Relay.Kind {
+	case "sendmail":
+		return nil
+	case "maildir":
+		return session.NoNewPrivileges()
+	}
+	dirs := []string{submitd.SpoolDir}
+	if s.Config.SaveSent || s.Config.Relay.Kind == "lmtp" { // which may refuse one of the recipients: INBOX is told
+		own := s.Config.MaildirOf(s.User, s.Home)
+		dirs = append(dirs, own)
+		// It is made here, for it is not there to be allowed else. If it cannot be, the
+		// message is still sent, and the log says why it is not filed.
+		if store, err := maildir.Open(own, maildir.ParseSyncMode(s.Config.Fsync)); err == nil {
+			store.Close()
+		}
+	}
+	if err := session.NoNewPrivileges(); err != nil {
+		return err
+	}
+	return session.ConfineSending(dirs, []string{s.Counts}, []string{s.Config.SendersFile})
 }
 
 // readCredentials reads a name and a password, on a line each.

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smail/config"
+	"smail/listen"
 	"smail/logline"
 	"smail/monitor"
 )
@@ -69,13 +70,16 @@ func run(path, service string, conn int, idle time.Duration, spare bool) error {
 		return m.Serve(conn)
 	}
 	if err == nil {
+		err = m.CheckKeys()
+	}
+	if err == nil {
 		if os.Getuid() != 0 {
 			logline.Warn("not root: only the user of this smaild can log in", "uid", fmt.Sprint(os.Getuid()))
 		}
-		err = m.Listen(conn, idle)
+		err = listen.Listener{Config: m.Config, ConfigPath: path, Service: service}.Serve(conn, idle)
 	}
 	if err != nil && listening == 1 {
-		monitor.TurnAway(conn)
+		listen.TurnAway(conn)
 	}
 	return err
 }

@@ -20,16 +20,17 @@ type readError struct{ err error }
 func (e *readError) Error() string { return "message not received: " + e.err.Error() }
 func (e *readError) Unwrap() error { return e.err }
 
-var spoolDir = "/var/tmp" // a disk, where /tmp may be memory
+// SpoolDir is a disk, where /tmp may be memory.
+var SpoolDir = "/var/tmp"
 
 // newSpool makes a file without a name, for a message that is handed over only
 // when it has come whole: no program ever gets half of one.
 func newSpool() (*os.File, error) {
-	fd, err := unix.Open(spoolDir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	fd, err := unix.Open(SpoolDir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err == nil {
 		return os.NewFile(uintptr(fd), "spool"), nil
 	}
-	f, err := os.CreateTemp(spoolDir, "smail-")
+	f, err := os.CreateTemp(SpoolDir, "smail-")
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}

@@ -1,4 +1,6 @@
-package monitor
+// Package listen accepts connections on a listening socket, within limits, and has
+// smaild started once for each: it runs as root, but reads nothing of what comes.
+package listen
 
 import (
 	"fmt"
@@ -9,6 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"smail/config"
+	"smail/gate"
 	"smail/login"
 	"smail/logline"
 )
@@ -16,16 +20,21 @@ import (
 // reapInterval is how long a process that has ended may wait to be reaped.
 const reapInterval = 2 * time.Second
 
-// Listen accepts connections and has this program started once for each, until it
+// A Listener is what serves one service's port.
+type Listener struct {
+	Config     *config.Config
+	ConfigPath string
+	Service    string
+}
+
+// Serve accepts connections and has this program started once for each, until it
 // is ended by a signal, or has had no connection for the duration idle unless
 // that is 0. Sessions that run when a signal comes go on.
-func (m *Monitor) Listen(listener int, idle time.Duration) error {
-	l := &listening{Monitor: m, last: time.Now(), children: map[int]netip.Addr{}, perAddr: map[netip.Addr]int{}}
-	err := m.loadKeys() // only to see whether each connection's own process can
-	m.keys = nil
-	if err != nil {
-		return err
-	}
+func (s Listener) Serve(listener int, idle time.Duration) (err error) {
+	l := &listening{Listener: s, last: time.Now(), children: map[int]child{}, perAddr: map[netip.Addr]int{}}
+	limit := s.Config.MaxStartups
+	l.startups = gate.Startups{Exempt: s.Config.PenaltyExempt,
+		Limit: gate.Limit{Begin: limit.Begin, Percent: limit.Percent, Full: limit.Full, PerNetwork: s.Config.MaxStartupsPerNetwork}}
 	if l.self, err = os.Executable(); err != nil {
 		return err
 	}
@@ -36,7 +45,7 @@ func (m *Monitor) Listen(listener int, idle time.Duration) error {
 	if err := syscall.SetNonblock(listener, true); err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
-	logline.Info("listening", "service", m.Service)
+	logline.Info("listening", "service", s.Service)
 	for {
 		conn, _, err := syscall.Accept4(listener, syscall.SOCK_CLOEXEC)
 		l.reap()
@@ -46,10 +55,10 @@ func (m *Monitor) Listen(listener int, idle time.Duration) error {
 		case syscall.EAGAIN:
 			wait := l.wait(idle)
 			if wait == 0 {
-				logline.Info("idle", "service", m.Service)
+				logline.Info("idle", "service", s.Service)
 				return nil
 			}
-			unix.Poll([]unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}, wait)
+			l.hear(listener, wait)
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default: // out of descriptors or memory: let connections end
 			logline.Error("accept", "reason", err.Error())
@@ -80,10 +89,11 @@ func TurnAway(listener int) {
 }
 
 type listening struct {
-	*Monitor
+	Listener
 	self     string // path of this program
 	spare    spare
-	children map[int]netip.Addr
+	startups gate.Startups
+	children map[int]child
 	perAddr  map[netip.Addr]int
 	last     time.Time // when there was a connection
 	logged   time.Time // when one was turned away and that was logged
@@ -105,6 +115,36 @@ func (l *listening) wait(idle time.Duration) int {
 	return int(max(0, idle-time.Since(l.last)).Milliseconds())
 }
 
+// A child serves a connection: a monitor that has become a session, or will.
+type child struct {
+	addr netip.Addr
+	sock int // until its login: it writes a byte then, or just ends
+}
+
+// hear waits for a connection, or for a child that has logged in or ended.
+func (l *listening) hear(listener, milliseconds int) {
+	fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
+	var pids []int
+	for pid, c := range l.children {
+		if c.sock >= 0 {
+			fds, pids = append(fds, unix.PollFd{Fd: int32(c.sock), Events: unix.POLLIN}), append(pids, pid)
+		}
+	}
+	if n, err := unix.Poll(fds, milliseconds); err != nil || n == 0 {
+		return
+	}
+	for i, pid := range pids {
+		if fds[i+1].Revents != 0 {
+			c := l.children[pid]
+			n, _ := syscall.Read(c.sock, make([]byte, 1))
+			l.startups.Ended(pid, n == 1)
+			syscall.Close(c.sock)
+			c.sock = -1
+			l.children[pid] = c
+		}
+	}
+}
+
 // A spare is a process that waits for the next connection.
 type spare struct {
 	pid  int // 0: there is none
@@ -114,25 +154,43 @@ type spare struct {
 // start gives a connection its own process, within the limits.
 func (l *listening) start(conn int) {
 	defer syscall.Close(conn)
-	peer, err := peerAddr(conn)
+	peer, err := gate.Peer(conn)
 	if err != nil {
 		return // it left already
 	}
 	addr := peer.Addr()
-	if len(l.children) >= l.Config.MaxConnections || l.perAddr[addr] >= l.Config.MaxConnectionsPerAddress {
+	if !l.admit(addr) {
 		l.turnedAway(addr)
 		return
 	}
-	pid, err := l.handOver(conn)
+	pid, sock, err := l.handOver(conn)
 	if err != nil {
 		logline.Error("start smaild", "reason", err.Error())
 		return
 	}
-	l.children[pid] = addr
+	l.children[pid] = child{addr, sock}
 	l.perAddr[addr]++
+	l.startups.Began(pid, addr)
 	if err := l.startSpare(); err != nil { // then the next connection tries again
 		logline.Error("start smaild", "reason", err.Error())
 	}
+}
+
+// admit says whether a connection is within the limits. At the last of them it
+// ends another that has not logged in.
+func (l *listening) admit(addr netip.Addr) bool {
+	if len(l.children) >= l.Config.MaxConnections || l.perAddr[addr] >= l.Config.MaxConnectionsPerAddress {
+		return false
+	}
+	if l.startups.Len() >= l.Config.MaxStartups.Begin {
+		l.hear(-1, 0) // who has logged in meanwhile
+	}
+	ok, pid := l.startups.Admit(addr)
+	if pid != 0 { // its front goes with it
+		syscall.Kill(pid, syscall.SIGKILL)
+		l.startups.Ended(pid, false)
+	}
+	return ok
 }
 
 // refusalInterval bounds the log: a flood must not drown what else is in it.
@@ -146,24 +204,29 @@ func (l *listening) turnedAway(addr netip.Addr) {
 		return
 	}
 	logline.Warn("too many connections", "service", l.Service, "peer", addr.String(), "in_all", fmt.Sprint(len(l.children)),
-		"from_address", fmt.Sprint(l.perAddr[addr]), "not_logged", fmt.Sprint(l.unlogged))
+		"from_address", fmt.Sprint(l.perAddr[addr]),
+		"starting", fmt.Sprint(l.startups.Len()), "from_network", fmt.Sprint(l.startups.From(addr)), "not_logged", fmt.Sprint(l.unlogged))
 	l.logged, l.unlogged = time.Now(), 0
 }
 
 // handOver sends a connection to the spare, or to a new one if that has died.
-func (l *listening) handOver(conn int) (pid int, err error) {
+func (l *listening) handOver(conn int) (pid, sock int, err error) {
 	for range 2 {
 		if err := l.startSpare(); err != nil {
-			return 0, err
+			return 0, -1, err
 		}
-		pid, err = l.spare.pid, login.SendConn(l.spare.sock, conn, []byte{0})
-		syscall.Close(l.spare.sock)
+		pid, sock = l.spare.pid, l.spare.sock
 		l.spare = spare{}
+		err = login.SendConn(sock, conn, []byte{0})
 		if err == nil {
-			return pid, nil
+			err = syscall.Shutdown(sock, syscall.SHUT_WR) // it reads to the end
 		}
+		if err == nil {
+			return pid, sock, nil
+		}
+		syscall.Close(sock)
 	}
-	return 0, err
+	return 0, -1, err
 }
 
 // startSpare makes sure that there is one.
@@ -199,11 +262,21 @@ func (l *listening) reap() {
 			syscall.Close(l.spare.sock)
 			l.spare = spare{}
 		}
-		if addr, ours := l.children[pid]; ours {
-			delete(l.children, pid)
-			if l.perAddr[addr]--; l.perAddr[addr] == 0 {
-				delete(l.perAddr, addr)
-			}
+		if c, ours := l.children[pid]; ours {
+			l.ended(pid, c)
 		}
+	}
+}
+
+// ended takes a child out of the count.
+func (l *listening) ended(pid int, c child) {
+	delete(l.children, pid)
+	if l.perAddr[c.addr]--; l.perAddr[c.addr] == 0 {
+		delete(l.perAddr, c.addr)
+	}
+	if c.sock >= 0 {
+		n, _ := syscall.Read(c.sock, make([]byte, 1)) // a session that was short
+		l.startups.Ended(pid, n == 1)
+		syscall.Close(c.sock)
 	}
 }

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"smail/session"
+)
+
+// trySession confines itself to a Maildir and prints "name: result" for what it
+// then tries.
+func trySession(maildir string) {
+	check(session.Confine(maildir))
+	home := filepath.Dir(maildir)
+	try := func(name string, err error) { fmt.Printf("%s: %v\n", name, err) }
+	file := filepath.Join(maildir, "tmp", "1.escape")
+	try("write in the Maildir", os.WriteFile(file, []byte("x"), 0o600))
+	try("rename to cur", os.Rename(file, filepath.Join(maildir, "cur", "1.escape")))
+	try("make a folder", os.Mkdir(filepath.Join(maildir, ".New"), 0o700))
+	_, err := os.ReadFile("/etc/passwd")
+	try("read /etc/passwd", err)
+	_, err = os.ReadFile(filepath.Join(home, "secret"))
+	try("read beside the Maildir", err)
+	_, err = os.ReadFile(filepath.Join(maildir, "link"))
+	try("read through a link", err)
+	try("write beside the Maildir", os.WriteFile(filepath.Join(home, ".forward"), []byte("x"), 0o600))
+	try("rename out of the Maildir", os.Rename(filepath.Join(maildir, "cur", "1.escape"), filepath.Join(home, "out")))
+	_, err = os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{})
+	try("start a program", err)
+	_, err = net.Dial("tcp", "127.0.0.1:25")
+	try("connect", err)
+	try("signal to another process", syscall.Kill(os.Getppid(), 0))
+}
