@@ -30,9 +30,9 @@ func TestMakeRun(t *testing.T) {
 		demo = filepath.Join(dir, "demo")
 		run(t, "go", "build", "-o", demo, "smail/internal/demo")
 	}
-	out := &logBuffer{}
+	out := newLog(t)
 	cmd := exec.Command(demo)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out.in, out.in
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func (m *mta) launch(script string) {
 	script = fmt.Sprintf("set -eu\ndir=%s\ncp -a /etc \"$dir/etc\"\nmount --bind \"$dir/etc\" /etc\n%s\nexec '%s' -config '%s' submissions\n",
 		m.dir, script, filepath.Join(bin, "smaild"), filepath.Join(m.Dir, "smail.conf"))
 	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", m.write(m.name+".sh", script))
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, m.log, m.log
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, m.log.in, m.log.in
 	if _, err := m.Start(cmd); err != nil {
 		m.t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestPolicyd(t *testing.T) {
 	f, _ := l.(*net.TCPListener).File()
 	defer f.Close()
 	cmd := exec.Command(filepath.Join(m.Libexec, "smail-policyd"), "-config", filepath.Join(m.Dir, "smail.conf"))
-	cmd.Stdin, cmd.Stderr = f, m.log
+	cmd.Stdin, cmd.Stderr = f, m.log.in
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	if _, err := m.Start(cmd); err != nil {
 		t.Fatal(err)

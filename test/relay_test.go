@@ -266,3 +266,41 @@ func TestLMTP(t *testing.T) {
 		t.Errorf("LMTP server got %q", mail)
 	}
 }
+
+// TestLMTPInPart: a confined session can still tell its user in INBOX who did not get
+// a message.
+func TestLMTPInPart(t *testing.T) {
+	h := newHost(t)
+	path := filepath.Join(h.Dir, "lmtp")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	os.Chmod(path, 0o777)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		fmt.Fprint(c, "220 x\r\n")
+		replies := map[string]string{"LHLO": "250 x", "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go", ".": "250 has it\r\n550 5.2.2 full", "QUIT": "221 x"}
+		for lines := bufio.NewScanner(c); lines.Scan(); {
+			verb, _, _ := strings.Cut(lines.Text(), " ")
+			if reply := replies[verb]; reply != "" {
+				fmt.Fprint(c, reply+"\r\n")
+			}
+		}
+	}()
+	h.Config["relay"] = "lmtp " + path
+	h.WriteConfig()
+	h.serve("submissions")
+	if reply := h.send(h.alice.Username+"@localhost", "b@example.net", "c@example.net"); !strings.HasPrefix(reply, "250") {
+		t.Errorf("got %q", reply)
+	}
+	told, _ := filepath.Glob(h.maildir(h.alice) + "/new/*")
+	if len(told) != 1 || !strings.Contains(readFile(t, told[0]), "c@example.net") {
+		t.Errorf("INBOX was told %q\n%s", told, h.log)
+	}
+}
