@@ -258,7 +258,7 @@ func startInetd(h *host, service string) string {
 	inetd := need(h.t, "inetd", "openbsd-inetd")
 	port := freePort(h.t)
 	conf := h.write("inetd.conf."+service, fmt.Sprintf("127.0.0.1:%s stream tcp nowait root %s smaild -config %s %s\n",
-		port, filepath.Join(bin, "smaild"), filepath.Join(h.Dir, "smail.conf"), service))
+		port, filepath.Join(h.Bin, "smaild"), filepath.Join(h.Dir, "smail.conf"), service))
 	cmd := exec.Command(inetd, "-i", conf) // -i: in the foreground
 	cmd.Stdout, cmd.Stderr = h.log.in, h.log.in
 	if _, err := h.Start(cmd); err != nil {
@@ -270,7 +270,7 @@ func startInetd(h *host, service string) string {
 func startSocketActivate(h *host, service string, args ...string) string {
 	activate := need(h.t, "systemd-socket-activate", "systemd")
 	port := freePort(h.t)
-	args = append(args, "-l", "127.0.0.1:"+port, filepath.Join(bin, "smaild"), "-config", filepath.Join(h.Dir, "smail.conf"), service)
+	args = append(args, "-l", "127.0.0.1:"+port, filepath.Join(h.Bin, "smaild"), "-config", filepath.Join(h.Dir, "smail.conf"), service)
 	cmd := exec.Command(activate, args...)
 	cmd.Stdout, cmd.Stderr = h.log.in, h.log.in
 	if _, err := h.Start(cmd); err != nil {

@@ -81,6 +81,12 @@ const testPassword = "pw of:the\\test \"1\""
 // newHost makes the accounts when root; else the caller's own is the only one.
 func newHost(t *testing.T, settings ...string) *host {
 	t.Helper()
+	return newHostOf(t, bin, settings...)
+}
+
+// newHostOf is newHost with programs that were built in another way.
+func newHostOf(t *testing.T, bin string, settings ...string) *host {
+	t.Helper()
 	if !isFile(filepath.Join(bin, "smaild")) {
 		t.Fatal("the programs are missing: make build")
 	}
@@ -96,6 +102,9 @@ func newHost(t *testing.T, settings ...string) *host {
 	h := &host{Rig: r, t: t, password: testPassword, log: newLog(t), addr: map[string]string{}, start: startListening}
 	t.Cleanup(func() {
 		r.Stop()
+		if traceAll {
+			h.rootsPaths()
+		}
 		os.RemoveAll(dir)
 		if t.Failed() {
 			t.Logf("log:\n%s", h.log)
@@ -115,6 +124,9 @@ func newHost(t *testing.T, settings ...string) *host {
 		t.Fatal(err)
 	}
 	os.Chmod(filepath.Join(dir, "outbox"), 0o777)
+	if traceAll {
+		h.traced()
+	}
 	return h
 }
 

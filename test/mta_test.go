@@ -50,7 +50,7 @@ func (m *mta) launch(script string) {
 	defer f.Close()
 	m.addr["submissions"] = l.Addr().String()
 	script = fmt.Sprintf("set -eu\ndir=%s\ncp -a /etc \"$dir/etc\"\nmount --bind \"$dir/etc\" /etc\n%s\nexec '%s' -config '%s' submissions\n",
-		m.dir, script, filepath.Join(bin, "smaild"), filepath.Join(m.Dir, "smail.conf"))
+		m.dir, script, filepath.Join(m.Bin, "smaild"), filepath.Join(m.Dir, "smail.conf"))
 	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", m.write(m.name+".sh", script))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = f, m.log.in, m.log.in
 	if _, err := m.Start(cmd); err != nil {

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -24,15 +25,25 @@ func TestMonitorIsSmall(t *testing.T) {
 	}
 }
 
+// traceAll has what TestRootStaysOutOfHomes does done by every test that starts
+// smaild. It takes its time; a test may fail that does not bear being traced.
+var traceAll = os.Getenv("SMAIL_TRACETEST") == "1" && os.Getuid() == 0
+
+// traced has the paths written down that smaild and all below it name.
+func (h *host) traced() {
+	strace := need(h.t, "strace", "strace")
+	h.startedBy(strace + " -D -ff -qq -s 200 -o " + filepath.Join(h.Dir, "trace") + " -e trace=%file,%process,setresuid,setuid")
+}
+
 // TestRootStaysOutOfHomes: every path that a process names while it is root is
 // traced, through logins of all kinds; none is below a home.
 func TestRootStaysOutOfHomes(t *testing.T) {
 	needRoot(t)
-	strace := need(t, "strace", "strace")
 	h := newHost(t, "pam_session", "brief", "save_sent", "yes", "rate_limit", "100")
 	h.deliver(h.alice, "Subject: x\n\nx\n")
-	trace := filepath.Join(h.Dir, "trace")
-	h.startedBy(strace + " -ff -qq -s 200 -o " + trace + " -e trace=%file,%process,setresuid,setuid")
+	if !traceAll {
+		h.traced()
+	}
 	h.serve("imaps", "pop3s", "submission")
 	d := h.dial("imaps")
 	d.expect("a LOGIN "+h.alice.Username+" wrong", "a NO")
@@ -55,7 +66,7 @@ func TestRootStaysOutOfHomes(t *testing.T) {
 		c.Close()
 	}
 	time.Sleep(time.Second)
-	roots, users := h.rootsPaths(trace)
+	roots, users := h.rootsPaths()
 	if roots < 100 || users < 10 { // so that it could have been seen
 		t.Errorf("%d calls of root, %d of the user in his home", roots, users)
 	}
@@ -66,11 +77,12 @@ var (
 	started = regexp.MustCompile(`\b(?:clone3?|v?fork)(?:\(| resumed>).* = (\d+)$`)
 )
 
-// rootsPaths goes through a trace, a file for each thread, and follows which of
+// rootsPaths goes through the trace, a file for each thread, and follows which of
 // them is root's. It returns how many of root's lines there are, and of users'
 // below the home.
-func (h *host) rootsPaths(trace string) (roots, users int) {
-	files, _ := filepath.Glob(trace + ".*")
+func (h *host) rootsPaths() (roots, users int) {
+	h.t.Helper()
+	files, _ := filepath.Glob(filepath.Join(h.Dir, "trace.*"))
 	lines, child := map[string][]string{}, map[string]bool{}
 	for _, f := range files {
 		thread := strings.TrimPrefix(filepath.Ext(f), ".")
@@ -84,7 +96,7 @@ func (h *host) rootsPaths(trace string) (roots, users int) {
 	var follow func(thread string, root bool)
 	follow = func(thread string, root bool) {
 		for _, line := range lines[thread] {
-			below := strings.Contains(line, `"`+h.alice.HomeDir) || strings.Contains(line, "Maildir")
+			below := strings.Contains(line, `"`+filepath.Join(h.Dir, "home")) || strings.Contains(line, "Maildir")
 			switch m := started.FindStringSubmatch(line); {
 			case m != nil:
 				follow(m[1], root)

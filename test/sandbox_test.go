@@ -172,13 +172,17 @@ func TestFrontIsConfined(t *testing.T) {
 // startedBy has another program start smaild.
 func (h *host) startedBy(command string) {
 	h.t.Helper()
-	wrapper := filepath.Join(h.Dir, "bin", "smaild")
-	os.Mkdir(filepath.Dir(wrapper), 0o755)
-	script := fmt.Sprintf("#!/bin/sh\nexec %s %s/smaild \"$@\"\n", command, bin)
-	if err := os.WriteFile(wrapper, []byte(script), 0o755); err != nil {
+	dir := filepath.Join(h.Dir, "bin")
+	os.Mkdir(dir, 0o755)
+	script := fmt.Sprintf("#!/bin/sh\nexec %s %s/smaild \"$@\"\n", command, h.Bin)
+	err := os.WriteFile(filepath.Join(dir, "smaild"), []byte(script), 0o755)
+	if err == nil {
+		err = os.Symlink(filepath.Join(h.Bin, "smailctl"), filepath.Join(dir, "smailctl"))
+	}
+	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.Bin = filepath.Dir(wrapper)
+	h.Bin = dir
 }
 
 // TestWithoutLandlock: a kernel that has none is told of once, and served.

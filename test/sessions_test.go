@@ -13,7 +13,7 @@ import (
 
 // ctl runs smailctl with the host's configuration.
 func (h *host) ctl(stdin string, args ...string) (string, error) {
-	cmd := exec.Command(filepath.Join(bin, "smailctl"), append([]string{"-config", filepath.Join(h.Dir, "smail.conf")}, args...)...)
+	cmd := exec.Command(filepath.Join(h.Bin, "smailctl"), append([]string{"-config", filepath.Join(h.Dir, "smail.conf")}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
