@@ -26,8 +26,17 @@ import (
 	"smail/monitor"
 )
 
-// PAM's modules must run on the process's first thread.
-func init() { runtime.LockOSThread() }
+// timerSlack, in nanoseconds, is how much later than asked the kernel may wake a
+// thread. The usual 50 microseconds would have the watcher thread of Go's runtime
+// run ten thousand times a second in every process that works.
+const timerSlack = 1_000_000
+
+// PAM's modules must run on the process's first thread. What it starts takes its
+// timer slack over.
+func init() {
+	runtime.LockOSThread()
+	unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0)
+}
 
 func main() {
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
