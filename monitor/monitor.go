@@ -223,7 +223,9 @@ func (c *connection) answer(req *login.Request) error {
 		if err := login.WriteAnswer(c.login, login.Answer{Status: login.Signed, Data: sig}); err != nil {
 			return err
 		}
-		c.pam = c.service().Prepare() // while the client finishes the handshake
+		if c.pam == nil {
+			c.pam = c.service().Prepare() // while the client finishes the handshake
+		}
 		return nil
 	case login.KindPassword:
 		if c.tries++; c.tries > login.MaxTries {

@@ -28,13 +28,20 @@ func stampOf(path string) stamp {
 
 // Spare gets ready and waits on the stream socket fd for the one connection
 // that it serves: the listener starts a spare ahead of each, so that the client
-// does not wait for the start of two programs. Should it not have got ready, or
-// the configuration or a certificate have changed by then, it begins anew.
+// does not wait for the start of two programs, nor for PAM's modules. Should it
+// not have got ready, or a file that it comes from have changed by then, it begins
+// anew.
 func Spare(path, service string, fd int) error {
 	m, failed := New(path, service)
 	var c *connection
 	if failed == nil {
 		c, failed = m.prepare()
+	}
+	if failed == nil && !waits(fd) { // in a flood the most do not get as far as PAM
+		for _, path := range m.service().Files() {
+			m.read = append(m.read, stampOf(path))
+		}
+		c.pam = m.service().Prepare()
 	}
 	conn, _, err := login.ReceiveConn(fd, 1)
 	if failed == nil && err == nil && !m.stale() && !c.frontGone() {
@@ -55,6 +62,12 @@ func Spare(path, service string, fd int) error {
 		return nil
 	}
 	return fmt.Errorf("connection from the listener: %w", err)
+}
+
+// waits says whether there is something to read.
+func waits(fd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return err == nil && n > 0
 }
 
 // stale says whether a file that this monitor comes from has changed.

@@ -26,21 +26,36 @@ type Service struct {
 // that may not log in now. The error that wraps it says which, for the log only.
 var ErrRefused = errors.New("refused")
 
-var systemDirs = []string{"/etc/pam.d", "/usr/lib/pam.d"}
+// dirs returns the folders of service files.
+func (s Service) dirs() []string {
+	if s.ConfDir != "" {
+		return []string{s.ConfDir}
+	}
+	return []string{"/etc/pam.d", "/usr/lib/pam.d"}
+}
+
+// Files returns what a transaction may be prepared from: the files of every
+// service, which include one another, and their folders.
+func (s Service) Files() (paths []string) {
+	for _, dir := range s.dirs() {
+		paths = append(paths, dir)
+		entries, _ := os.ReadDir(dir) // of the two there may be one
+		for _, e := range entries {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths
+}
 
 // Check says whether the service's file exists. Without it PAM would fall back
 // to the service "other" and may let anybody in.
 func (s Service) Check() error {
-	dirs := systemDirs
-	if s.ConfDir != "" {
-		dirs = []string{s.ConfDir}
-	}
-	for _, dir := range dirs {
+	for _, dir := range s.dirs() {
 		if info, err := os.Stat(filepath.Join(dir, s.Name)); err == nil && info.Mode().IsRegular() {
 			return nil
 		}
 	}
-	return fmt.Errorf("PAM service file %s is missing", filepath.Join(dirs[0], s.Name))
+	return fmt.Errorf("PAM service file %s is missing", filepath.Join(s.dirs()[0], s.Name))
 }
 
 // A Login is a PAM transaction of a user who may log in.

@@ -61,3 +61,44 @@ func TestSpare(t *testing.T) {
 		t.Errorf("still waits without a listener: %v", pids)
 	}
 }
+
+// TestSpareHeedsPAM: what changes below PAM's folder after the spare has loaded it
+// counts for the next login.
+func TestSpareHeedsPAM(t *testing.T) {
+	needRoot(t)
+	h := newHost(t)
+	if err := h.PAM("auth include "+filepath.Join(h.Dir, "pam", "inner"), "account required pam_permit.so", "session required pam_permit.so"); err != nil {
+		t.Fatal(err)
+	}
+	inner := filepath.Join(h.Dir, "pam", "inner")
+	for i, module := range []string{"pam_permit.so", "pam_deny.so", "pam_permit.so"} {
+		if err := os.WriteFile(inner, []byte("auth required "+module+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			h.serve("imaps")
+			h.login().until("z LOGOUT", "z OK")
+		}
+		d := h.dial("imaps")
+		want := map[bool]string{true: "a OK", false: "a NO"}[module == "pam_permit.so"]
+		if said := d.until("a LOGIN "+h.alice.Username+" x", "a "); !strings.Contains(said, want) {
+			t.Errorf("%s: %s", module, said)
+		}
+		d.Close()
+		pid := ""
+		for range 100 { // the next one has loaded what is to change
+			for _, p := range h.below() {
+				if maps, _ := os.ReadFile("/proc/" + p.pid + "/maps"); p.comm == "smaild" && strings.Contains(string(maps), module) {
+					pid = p.pid
+				}
+			}
+			if pid != "" {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		if pid == "" {
+			t.Errorf("no spare has loaded %s", module)
+		}
+	}
+}
