@@ -75,6 +75,12 @@ func TestKilledAtRandom(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			t.Fatalf("round %d: the connection goes on after %s was killed: %v", round, program, h.below())
 		}
+		// A session whose front was killed finishes the command in hand.
+		for end := time.Now().Add(20 * time.Second); len(h.running("smail-imap")) > 0; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("round %d: the session goes on after %s was killed", round, program)
+			}
+		}
 		h.verify(m, round)
 		if t.Failed() {
 			return
