@@ -373,24 +373,6 @@ func (d *Decoder) Flags(fs *[]goimap.Flag) bool {
 	})
 }
 
-// Mailbox takes a mailbox name and decodes it to UTF-8. INBOX comes in capitals.
-func (d *Decoder) Mailbox(name *string) bool {
-	var s string
-	if !d.AString(&s) {
-		return false
-	}
-	decode := DecodeMailbox
-	if d.UTF8 {
-		decode = CheckMailbox
-	}
-	utf8, err := decode(s)
-	if err != nil {
-		return d.fail(No(goimap.ResponseCodeCannot, "Mailbox name is not valid"))
-	}
-	*name = utf8
-	return true
-}
-
 // Line reads a line that is not part of the grammar: an AUTHENTICATE response,
 // or DONE. After an error that is none of the connection's, as an interruption
 // of IDLE, the next call goes on where this one stopped.

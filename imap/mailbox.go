@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	goimap "github.com/emersion/go-imap/v2"
 )
 
 // maxMailboxBytes bounds a mailbox name in UTF-8; file systems take 255.
@@ -142,4 +144,22 @@ func Match(pattern, name string, separator byte) bool {
 		reach[0] = false
 	}
 	return reach[len(name)]
+}
+
+// Mailbox takes a mailbox name and decodes it to UTF-8. INBOX comes in capitals.
+func (d *Decoder) Mailbox(name *string) bool {
+	var s string
+	if !d.AString(&s) {
+		return false
+	}
+	decode := DecodeMailbox
+	if d.UTF8 {
+		decode = CheckMailbox
+	}
+	decoded, err := decode(s)
+	if err != nil {
+		return d.fail(No(goimap.ResponseCodeCannot, "Mailbox name is not valid"))
+	}
+	*name = decoded
+	return true
 }
