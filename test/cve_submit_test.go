@@ -191,7 +191,7 @@ func foreignFrom(t *testing.T, h *host, froms ...string) {
 func longDomains(t *testing.T, h *host) {
 	d := h.smtpLogin()
 	_, session := d.processes()
-	linear(t, 15000, func(n int) time.Duration {
+	linear(t, 30000, func(n int) time.Duration {
 		before := cpu(t, session)
 		for range 20 {
 			if got := byDATA(h, d, "From: <a@["+strings.Repeat("1", n)+"]>\r\n\r\nx"); got[:3] != "550" {

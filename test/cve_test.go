@@ -279,17 +279,19 @@ func idles(t *testing.T, pid int) {
 // noise is what a measurement may be wrong by on a machine that is not ours alone.
 const noise = 4 * time.Millisecond
 
-// linear fails when twice as much takes far more than twice the time.
-func linear(t *testing.T, n int, work func(n int) time.Duration) {
+// linear fails when eight times as much takes far more than eight times the
+// processor time: a square would take 64 times.
+func linear(t *testing.T, most int, work func(n int) time.Duration) {
 	t.Helper()
+	few := most / 8
 	var a, b time.Duration
 	for range 3 { // others run beside
-		if a, b = work(n), work(2*n); b < a*27/10+noise {
-			t.Logf("%d take %v, %d take %v", n, a, 2*n, b)
+		if a, b = work(few), work(most); b < a*20+noise {
+			t.Logf("%d take %v, %d take %v", few, a, most, b)
 			return
 		}
 	}
-	t.Errorf("%d take %v, %d take %v: not linear", n, a, 2*n, b)
+	t.Errorf("%d take %v, %d take %v: not linear", few, a, most, b)
 }
 
 // spent returns the processor time that a command takes a session.

@@ -3,9 +3,12 @@ package test
 import (
 	"fmt"
 	"hash/crc32"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"smail/message"
 )
@@ -49,16 +52,25 @@ func emptyReferences(t *testing.T, h *host) {
 	d.alive()
 }
 
-// took is how long it takes to build threads.
+// took returns the processor time that it takes to build threads.
 func took(messages []message.Threadable) time.Duration {
-	start := time.Now()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := threadTime()
 	message.ThreadReferences(messages)
-	return time.Since(start)
+	return threadTime() - before
+}
+
+// threadTime returns the processor time of the calling thread.
+func threadTime() time.Duration {
+	var used unix.Timespec
+	unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &used)
+	return time.Duration(used.Nano())
 }
 
 // crossedReferences: messages that name answers which come later, to one thread.
 func crossedReferences(t *testing.T, h *host) {
-	linear(t, 40000, func(n int) time.Duration {
+	linear(t, 80000, func(n int) time.Duration {
 		all := make([]message.Threadable, 0, 2*n)
 		for i := range n {
 			all = append(all, message.Threadable{Number: i, References: []string{"root", fmt.Sprint("x", i)}})
@@ -68,7 +80,7 @@ func crossedReferences(t *testing.T, h *host) {
 		}
 		return took(all)
 	})
-	linear(t, 100, func(n int) time.Duration { // chains as long as may be
+	linear(t, 200, func(n int) time.Duration { // chains as long as may be
 		all := make([]message.Threadable, n)
 		for i := range all {
 			for k := range 1000 {
@@ -105,7 +117,7 @@ func crcTwins(t *testing.T) [2]string {
 
 // collidingIDs threads messages whose ids and subjects are made of twins.
 func collidingIDs(t *testing.T, twins [2]string) {
-	linear(t, 1<<15, func(n int) time.Duration {
+	linear(t, 1<<16, func(n int) time.Duration {
 		all := make([]message.Threadable, n)
 		for i := range all {
 			var id strings.Builder
@@ -125,7 +137,7 @@ func longPatterns(t *testing.T, h *host, name string, pattern func(n int) string
 	d := h.folder(name, "Subject: x\n\nx\n")
 	d.until("b CREATE "+strings.Repeat("a", 230), "b ") // a case beside this one may have made it
 	_, session := d.processes()
-	linear(t, 100, func(n int) time.Duration {
+	linear(t, 200, func(n int) time.Duration {
 		before := cpu(t, session)
 		for range 30 {
 			if got := d.ok(`LIST "" ` + quote(pattern(n))); strings.Contains(got, "* LIST") {
@@ -162,7 +174,7 @@ func longStatus(t *testing.T, h *host) {
 func longSearches(t *testing.T, h *host) {
 	d := h.folder("attack-8", "Subject: "+strings.Repeat("a", 50000)+"\n\n"+strings.Repeat("a", 200000)+"\n")
 	_, session := d.processes()
-	linear(t, 10000, func(n int) time.Duration {
+	linear(t, 20000, func(n int) time.Duration {
 		before := cpu(t, session)
 		for range 5 {
 			text := strings.Repeat("a", n) + "b"
