@@ -20,12 +20,11 @@ const lastWords = 30 * time.Second
 // pump copies between the client and the session until one of them ends. What
 // the client sent early goes first, behind the Hello.
 func (f *front) pump(hello *login.Hello, d dialogue) error {
-	signal.Ignore(syscall.SIGTERM) // the session has a last word
+	// SIGTERM comes when what started us ends, too. That is the session now, or
+	// waits for it: its last words are still to be passed on.
+	signal.Ignore(syscall.SIGTERM)
 	early, _ := f.r.Peek(f.r.Buffered())
-	err := outlive()
-	if err == nil {
-		err = login.WriteHello(f.mail, hello)
-	}
+	err := login.WriteHello(f.mail, hello)
 	if err == nil {
 		_, err = f.mail.Write(append([]byte(f.early), early...))
 	}

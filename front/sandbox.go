@@ -59,9 +59,3 @@ func setLimits() error {
 func closeStrangers() error {
 	return os.NewSyscallError("close_range", unix.CloseRange(login.FDSetup+1, ^uint(0), 0))
 }
-
-// outlive keeps the front from ending with the process that started it: what was
-// smaild is the session now, whose last words are still to be passed on.
-func outlive() error {
-	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0))
-}

@@ -41,8 +41,7 @@ func conditions() []condition {
 		{unix.SYS_TGKILL, 0, all, []uint32{uint32(os.Getpid())}}, // the runtime's preemption
 		{unix.SYS_FCNTL, 1, all, []uint32{unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC}},
 		{unix.SYS_SETSOCKOPT, 1, all, []uint32{unix.SOL_SOCKET, unix.SOL_TCP}},
-		{unix.SYS_SENDTO, 4, all, []uint32{0}},                    // to whom the socket is connected
-		{unix.SYS_PRCTL, 0, all, []uint32{unix.PR_SET_PDEATHSIG}}, // once: see outlive
+		{unix.SYS_SENDTO, 4, all, []uint32{0}}, // to whom the socket is connected
 	}
 }
 

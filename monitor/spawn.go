@@ -104,9 +104,9 @@ func closeConnection(conn int) error {
 }
 
 // frontRights says as whom the front runs. Until the login it ends when this
-// process does; package front takes that back then.
+// process does: package front ignores SIGTERM then.
 func (c *connection) frontRights() (*syscall.SysProcAttr, error) {
-	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if os.Getuid() != 0 {
 		return attr, nil
 	}

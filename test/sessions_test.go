@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -60,6 +61,38 @@ func TestKick(t *testing.T) {
 			d.expect("MAIL FROM:<"+name+"@localhost>", "530")
 			if out, err := h.ctl("", "kick", name); err == nil || strings.TrimSpace(out) != "smailctl: no such session" {
 				t.Errorf("again: %v, %q", err, out)
+			}
+		})
+	}
+}
+
+// TestLastWords: a front that comes to run only when session and monitor are gone
+// still passes on what was said.
+func TestLastWords(t *testing.T) {
+	for _, held := range []string{"brief", "held"} {
+		t.Run(held, func(t *testing.T) {
+			h := newHost(t, "pam_session", held)
+			h.serve("imaps")
+			d := h.login()
+			front, parent := d.processes()
+			if err := syscall.Kill(front, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			defer syscall.Kill(front, syscall.SIGCONT)
+			if out, err := h.ctl("", "kick", h.alice.Username); err != nil {
+				t.Fatalf("kick: %v\n%s", err, out)
+			}
+			for deadline := time.Now().Add(10 * time.Second); atoi(t, status(t, front, "PPid")) == parent; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the front's parent does not end")
+				}
+			}
+			syscall.Kill(front, syscall.SIGCONT)
+			if got := d.line(); !strings.HasPrefix(got, "* BYE The administrator") {
+				t.Errorf("got %q", got)
+			}
+			if !d.closed() {
+				t.Error("the connection stays open")
 			}
 		})
 	}
