@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"smail/imap"
 	"smail/message"
 )
 
@@ -112,7 +111,7 @@ func (k *known) keep(kind int, fn func(b []byte) []byte) {
 
 // learnEnvelope keeps the ENVELOPE of a header.
 func (k *known) learnEnvelope(h message.Header) {
-	k.keep(kindEnvelope, func(b []byte) []byte { return imap.AppendEnvelope(b, h) })
+	k.keep(kindEnvelope, func(b []byte) []byte { return appendEnvelope(b, h) })
 }
 
 // learnFields keeps of a header what clients ask for, the named fields too.
@@ -147,9 +146,9 @@ func (k *known) learnFields(h message.Header, names []string) {
 // learnStructure keeps how a message is made up, as BODYSTRUCTURE or BODY.
 func (k *known) learnStructure(p *message.Part, structure, body bool) {
 	if structure {
-		k.keep(kindStructure, func(b []byte) []byte { return imap.AppendBodyStructure(b, p, true) })
+		k.keep(kindStructure, func(b []byte) []byte { return appendBodyStructure(b, p, true) })
 	}
 	if body {
-		k.keep(kindBody, func(b []byte) []byte { return imap.AppendBodyStructure(b, p, false) })
+		k.keep(kindBody, func(b []byte) []byte { return appendBodyStructure(b, p, false) })
 	}
 }

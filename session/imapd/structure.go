@@ -1,23 +1,24 @@
-package imap
+package imapd
 
 import (
 	"bytes"
 	"strconv"
 
+	"smail/imap"
 	"smail/message"
 )
 
-// EnvelopeFields are what an ENVELOPE is made of, in its order.
-var EnvelopeFields = [10]string{"Date", "Subject", "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "In-Reply-To", "Message-ID"}
+// envelopeFields are what an ENVELOPE is made of, in its order.
+var envelopeFields = [10]string{"Date", "Subject", "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "In-Reply-To", "Message-ID"}
 
-// AppendEnvelope appends the ENVELOPE of a header: RFC 3501 section 7.4.2.
-func AppendEnvelope(b []byte, h message.Header) []byte {
-	var values [len(EnvelopeFields)][]byte
-	h.GetAll(EnvelopeFields[:], values[:])
+// appendEnvelope appends the ENVELOPE of a header: RFC 3501 section 7.4.2.
+func appendEnvelope(b []byte, h message.Header) []byte {
+	var values [len(envelopeFields)][]byte
+	h.GetAll(envelopeFields[:], values[:])
 	b = append(b, '(')
-	b = AppendNString(b, values[0])
+	b = imap.AppendNString(b, values[0])
 	b = append(b, ' ')
-	b = AppendNString(b, values[1])
+	b = imap.AppendNString(b, values[1])
 	from := message.ParseAddresses(values[2])
 	for i, value := range values[2:8] {
 		list := from
@@ -30,9 +31,9 @@ func AppendEnvelope(b []byte, h message.Header) []byte {
 		b = appendAddresses(b, list)
 	}
 	b = append(b, ' ')
-	b = AppendNString(b, values[8])
+	b = imap.AppendNString(b, values[8])
 	b = append(b, ' ')
-	b = AppendNString(b, values[9])
+	b = imap.AppendNString(b, values[9])
 	return append(b, ')')
 }
 
@@ -47,16 +48,16 @@ func appendAddresses(b []byte, list []message.Address) []byte {
 			if i > 0 {
 				b = append(b, ' ')
 			}
-			b = AppendNString(b, s)
+			b = imap.AppendNString(b, s)
 		}
 		b = append(b, ')')
 	}
 	return append(b, ')')
 }
 
-// AppendBodyStructure appends BODYSTRUCTURE, or BODY without extended: RFC
+// appendBodyStructure appends BODYSTRUCTURE, or BODY without extended: RFC
 // 3501 section 7.4.2.
-func AppendBodyStructure(b []byte, p *message.Part, extended bool) []byte {
+func appendBodyStructure(b []byte, p *message.Part, extended bool) []byte {
 	b = append(b, '(')
 	if p.IsMultipart() {
 		b = appendMultipart(b, p, extended)
@@ -71,10 +72,10 @@ func appendMultipart(b []byte, p *message.Part, extended bool) []byte {
 		b = append(b, `("text" "plain" NIL NIL NIL "7bit" 0 0)`...)
 	}
 	for _, child := range p.Children {
-		b = AppendBodyStructure(b, child, extended)
+		b = appendBodyStructure(b, child, extended)
 	}
 	b = append(b, ' ')
-	b = AppendString(b, p.Subtype)
+	b = imap.AppendString(b, p.Subtype)
 	if !extended {
 		return b
 	}
@@ -84,30 +85,30 @@ func appendMultipart(b []byte, p *message.Part, extended bool) []byte {
 }
 
 func appendSinglePart(b []byte, p *message.Part, extended bool) []byte {
-	b = AppendString(b, p.Type)
+	b = imap.AppendString(b, p.Type)
 	b = append(b, ' ')
-	b = AppendString(b, p.Subtype)
+	b = imap.AppendString(b, p.Subtype)
 	b = append(b, ' ')
 	b = appendParams(b, p.Params)
 	b = append(b, ' ')
 	var fields [4][]byte
 	p.Header.GetAll([]string{"Content-ID", "Content-Description", "Content-Transfer-Encoding", "Content-MD5"}, fields[:])
-	b = AppendNString(b, fields[0])
+	b = imap.AppendNString(b, fields[0])
 	b = append(b, ' ')
-	b = AppendNString(b, fields[1])
+	b = imap.AppendNString(b, fields[1])
 	b = append(b, ' ')
 	encoding := fields[2]
 	if len(encoding) == 0 {
 		encoding = []byte("7bit")
 	}
-	b = AppendString(b, bytes.ToLower(encoding))
+	b = imap.AppendString(b, bytes.ToLower(encoding))
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, p.BodySize(), 10)
 	if p.Message != nil {
 		b = append(b, ' ')
-		b = AppendEnvelope(b, p.Message.Header)
+		b = appendEnvelope(b, p.Message.Header)
 		b = append(b, ' ')
-		b = AppendBodyStructure(b, p.Message, extended)
+		b = appendBodyStructure(b, p.Message, extended)
 	}
 	if p.Message != nil || p.Type == "text" {
 		b = append(b, ' ')
@@ -117,7 +118,7 @@ func appendSinglePart(b []byte, p *message.Part, extended bool) []byte {
 		return b
 	}
 	b = append(b, ' ')
-	b = AppendNString(b, fields[3])
+	b = imap.AppendNString(b, fields[3])
 	return appendExtension(b, p)
 }
 
@@ -129,7 +130,7 @@ func appendExtension(b []byte, p *message.Part) []byte {
 	b = append(b, ' ')
 	if value, params := message.ParseParams(fields[0]); len(value) > 0 {
 		b = append(b, '(')
-		b = AppendString(b, bytes.ToLower(value))
+		b = imap.AppendString(b, bytes.ToLower(value))
 		b = append(b, ' ')
 		b = appendParams(b, params)
 		b = append(b, ')')
@@ -137,9 +138,28 @@ func appendExtension(b []byte, p *message.Part) []byte {
 		b = append(b, "NIL"...)
 	}
 	b = append(b, ' ')
-	b = AppendNString(b, fields[1])
+	b = appendLanguages(b, fields[1])
 	b = append(b, ' ')
-	return AppendNString(b, fields[2])
+	return imap.AppendNString(b, fields[2])
+}
+
+// appendLanguages appends the tags of a Content-Language field (RFC 3282): one
+// as a string, several as a list.
+func appendLanguages(b, field []byte) []byte {
+	tags := bytes.FieldsFunc(field, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+	switch len(tags) {
+	case 0:
+		return append(b, "NIL"...)
+	case 1:
+		return imap.AppendString(b, tags[0])
+	}
+	start := byte('(')
+	for _, tag := range tags {
+		b = append(b, start)
+		b = imap.AppendString(b, tag)
+		start = ' '
+	}
+	return append(b, ')')
 }
 
 func appendParams(b []byte, params []message.Param) []byte {
@@ -151,9 +171,9 @@ func appendParams(b []byte, params []message.Param) []byte {
 		if i > 0 {
 			b = append(b, ' ')
 		}
-		b = AppendString(b, p.Name)
+		b = imap.AppendString(b, p.Name)
 		b = append(b, ' ')
-		b = AppendString(b, p.Value)
+		b = imap.AppendString(b, p.Value)
 	}
 	return append(b, ')')
 }
