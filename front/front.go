@@ -47,6 +47,20 @@ type dialogue interface {
 // errBye ends a connection about which all has been said to the client.
 var errBye = errors.New("sent away")
 
+// errForeign ends a connection on which another protocol is spoken, without a
+// word: a browser that was sent here must get nothing that it could take for an answer.
+var errForeign = errors.New("HTTP, or a proxy's header")
+
+// foreign says whether a line's first word begins a request of HTTP (RFC 9110
+// section 9.3, RFC 5789, RFC 9113 section 3.4) or a proxy's header.
+func foreign(word string) bool {
+	switch word {
+	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI", "PROXY":
+		return true
+	}
+	return false
+}
+
 // errStartTLS makes the dialogue start anew over TLS.
 var errStartTLS = errors.New("starttls")
 

@@ -63,7 +63,10 @@ func (c *imapDialogue) run() (*login.Hello, error) {
 func (c *imapDialogue) command() (*login.Hello, error) {
 	c.d.Begin()
 	var tag, name string
-	if !c.d.Tag(&tag) || !c.d.SP() || !c.d.Keyword(&name) {
+	if c.d.Tag(&tag) && foreign(tag) {
+		return nil, errForeign
+	}
+	if !c.d.SP() || !c.d.Keyword(&name) {
 		return nil, c.reply(tag, c.d.Err())
 	}
 	hello, err := c.execute(tag, name)

@@ -40,7 +40,11 @@ func (c *pop3Dialogue) run() (*login.Hello, error) {
 		if err != nil {
 			return nil, err
 		}
-		hello, err := c.execute(pop3.Parse(line))
+		cmd := pop3.Parse(line)
+		if foreign(cmd.Name) {
+			return nil, errForeign
+		}
+		hello, err := c.execute(cmd)
 		if hello != nil || err != nil {
 			return hello, err
 		}

@@ -42,6 +42,9 @@ func (c *smtpDialogue) run() (*login.Hello, error) {
 		if err != nil {
 			return nil, err
 		}
+		if foreign(cmd.Verb) {
+			return nil, errForeign
+		}
 		hello, err := c.execute(cmd)
 		if hello != nil || err != nil {
 			return hello, err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"smail/login"
 )
@@ -20,6 +21,7 @@ func (f *front) startTLS() error {
 		CipherSuites:                aeadSuites,
 		SessionTicketsDisabled:      true,
 		DynamicRecordSizingDisabled: true,
+		NextProtos:                  protocols[strings.TrimSuffix(f.setup.Service, "s")],
 	}
 	for i, chain := range f.setup.Chains {
 		leaf, err := x509.ParseCertificate(chain[0])
@@ -31,11 +33,18 @@ func (f *front) startTLS() error {
 	}
 	conn := tls.Server(f.conn, cfg)
 	if err := conn.Handshake(); err != nil {
+		if what, _, named := strings.Cut(err.Error(), " ("); named { // then the names that a client asked for follow
+			return fmt.Errorf("TLS handshake: %s", what)
+		}
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	f.conn, f.tls, f.state = conn, conn, conn.ConnectionState()
 	return nil
 }
+
+// protocols are the names that a client may ask for, where it asks (RFC 7301). One
+// that asks for others is no mail client, and gets no handshake: RFC 9325 section 3.7.
+var protocols = map[string][]string{"imap": {"imap"}, "pop3": {"pop3"}, "submission": {"submission", "smtp"}}
 
 // aeadSuites are the suites of TLS 1.2 with forward secrecy and an AEAD; those
 // of TLS 1.3 all are.

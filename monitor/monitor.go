@@ -13,6 +13,7 @@
 package monitor
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -248,8 +249,9 @@ const refusalDelay = 2 * time.Second
 
 func (c *connection) password(req *login.Request) error {
 	start := time.Now()
-	who, err := (*account)(nil), fmt.Errorf("empty password: %w", pam.ErrRefused)
-	if len(req.Password) > 0 {
+	var who *account
+	err := checkPassword(req.Password)
+	if err == nil {
 		who, err = c.check(req.Name, req.Password)
 	}
 	if errors.Is(err, login.ErrEOF) {
@@ -266,6 +268,18 @@ func (c *connection) password(req *login.Request) error {
 	// Where PAM took longer still, at the next multiple.
 	time.Sleep(refusalDelay - time.Since(start)%refusalDelay)
 	return c.refuse(err, name)
+}
+
+// checkPassword refuses what PAM would not see as it is: it reads up to a NUL, and
+// a module may take nothing for a question unasked.
+func checkPassword(password []byte) error {
+	switch {
+	case len(password) == 0:
+		return fmt.Errorf("empty password: %w", pam.ErrRefused)
+	case bytes.IndexByte(password, 0) >= 0:
+		return fmt.Errorf("NUL in the password: %w", pam.ErrRefused)
+	}
+	return nil
 }
 
 // authenticate finds the account that name and password open. A nil password

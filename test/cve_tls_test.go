@@ -16,7 +16,7 @@ import (
 
 // TestCVETLS: what was wrong with others' STARTTLS and TLS.
 func TestCVETLS(t *testing.T) {
-	h := cveHost(t, []string{"imaps", "imap", "pop3", "submission", "submissions"})
+	h := cveHost(t, []string{"imaps", "imap", "pop3", "pop3s", "submission", "submissions"})
 	replay(t, h, parallel([]cve{
 		{"CVE-2011-0411", "Postfix: commands in clear text behind STARTTLS were carried out within TLS", func(t *testing.T, h *host) {
 			injected(t, h, "submission", "EHLO x\r\nSTARTTLS\r\nEHLO y\r\nMAIL FROM:<a@localhost>\r\n")
@@ -215,10 +215,10 @@ func browser(t *testing.T, h *host) {
 	request := "POST /" + body + " HTTP/1.1\r\nHost: mail.example.org\r\nUser-Agent: Mozilla/5.0\r\nAccept: text/html\r\nAccept-Language: en\r\n" +
 		"Accept-Encoding: gzip\r\nContent-Type: text/plain\r\nOrigin: https://evil.example\r\nConnection: keep-alive\r\nContent-Length: 200\r\n\r\n" +
 		body + " NOOP\r\na1 CREATE " + body + "\r\nEHLO x\r\n" + body + "\r\nHELP " + body + "\r\n"
-	for _, service := range []string{"imaps", "submissions"} {
+	for _, service := range []string{"imaps", "pop3s", "submissions"} {
 		d := h.dial(service)
 		go d.Write([]byte(request))
-		if got := d.rest(); strings.Contains(got, "script") || strings.Count(got, "\n") > 12 {
+		if got := d.rest(); got != "" {
 			t.Errorf("%s talks with a browser: %q", service, got)
 		}
 	}

@@ -1,6 +1,8 @@
 package test
 
 import (
+	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
@@ -175,7 +177,6 @@ func TestHostileInput(t *testing.T) {
 		{"NUL in a literal", "imaps", "a LOGIN {3+}\r\na\x00b c\r\n", "a BAD A literal may not hold NUL"},
 		{"unknown command", "imaps", "a XYZZY\r\n", "a BAD Unknown command"},
 		{"nothing", "imaps", "\r\n", "* BAD Expected a tag"},
-		{"HTTP", "imaps", strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n", 3), "GET BAD"},
 		{"line of 1 MiB", "pop3s", "USER " + strings.Repeat("x", 1<<20), "-ERR Line too long"},
 		{"NUL", "pop3s", "USER a\x00b\r\nPASS x\r\n", "+OK"},
 		{"unknown command", "pop3s", "XYZZY\r\n", "-ERR Unknown command"},
@@ -375,4 +376,79 @@ func TestLoginTimeout(t *testing.T) {
 		t.Errorf("slow clients are gone after %v", time.Since(start))
 	}
 	h.waitLog("no login", "login_timeout")
+}
+
+// TestForeignProtocols: a browser's request, or a proxy's header, ends the
+// connection without a word, in clear text, over TLS, and behind an upgrade.
+func TestForeignProtocols(t *testing.T) {
+	h := newHost(t)
+	services := []string{"imaps", "imap", "pop3s", "pop3", "submissions", "submission"}
+	h.serve(services...)
+	for _, service := range services {
+		for _, line := range []string{"GET / HTTP/1.1", "HEAD /", "POST", "PRI * HTTP/2.0", "OPTIONS * RTSP/1.0",
+			"PROXY TCP4 192.0.2.66 192.0.2.1 4711 993", "CONNECT localhost:25 HTTP/1.1"} {
+			d := h.dial(service)
+			d.send(line + "\r\n")
+			if got := d.rest(); got != "" {
+				t.Errorf("%s: %q is answered with %q", service, line, got)
+			}
+		}
+	}
+	upgrades := map[string]string{"imap": "a STARTTLS", "pop3": "STLS", "submission": "STARTTLS"}
+	for service, command := range upgrades {
+		d := h.dial(service)
+		d.send(command + "\r\n")
+		d.line()
+		d.startTLS()
+		d.send("GET / HTTP/1.1\r\n")
+		if got := d.rest(); got != "" {
+			t.Errorf("%s after the upgrade: %q", service, got)
+		}
+	}
+	h.waitLog("HTTP, or a proxy's header")
+	if strings.Contains(h.log.String(), "192.0.2.66") {
+		t.Error("a client's header tells the log who it is")
+	}
+}
+
+// TestALPN: a client may name the protocol that it speaks, and it had better be ours.
+func TestALPN(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps", "pop3s", "submissions")
+	ours := map[string]string{"imaps": "imap", "pop3s": "pop3", "submissions": "submission"}
+	for service := range ours {
+		for _, name := range []string{"", "imap", "pop3", "submission", "h2", "http/1.1", "x"} {
+			cfg := &tls.Config{InsecureSkipVerify: true}
+			if name != "" {
+				cfg.NextProtos = []string{name}
+			}
+			c, err := tls.Dial("tcp", h.addr[service], cfg)
+			if err == nil {
+				_, err = c.Read(make([]byte, 1)) // TLS 1.3's client is done before the server
+				c.Close()
+			}
+			if want := name == "" || name == ours[service]; (err == nil) != want {
+				t.Errorf("%s with ALPN %q: %v", service, name, err)
+			} else if err != nil && !strings.Contains(err.Error(), "no application protocol") {
+				t.Errorf("%s with ALPN %q ends with %v", service, name, err)
+			}
+		}
+	}
+}
+
+// TestPasswordWithNUL: PAM reads up to it, and would take the rest for nothing.
+func TestPasswordWithNUL(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps", "pop3s", "submissions")
+	name, password := h.alice.Username, h.password+"\x00junk"
+	encoded := base64.StdEncoding.EncodeToString
+	d := h.dial("pop3s")
+	d.expect("USER "+name, "+OK")
+	d.expect("PASS "+password, "-ERR [AUTH]")
+	d = h.dial("submissions")
+	d.until("EHLO x", "250 ")
+	d.expect("AUTH LOGIN", "334")
+	d.expect(encoded([]byte(name)), "334")
+	d.expect(encoded([]byte(password)), "535")
+	h.waitLog("NUL in the password")
 }
