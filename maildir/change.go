@@ -3,6 +3,7 @@ package maildir
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,6 +58,12 @@ func (f *Folder) rename(n int, r *record, flags Flags) error {
 // put writes a record that this session has changed.
 func (f *Folder) put(n int, r *record) {
 	before := f.ix.modseq
+	if r.modseq > f.told && !slices.Contains(f.own, r.modseq) {
+		if f.covered == nil {
+			f.covered = map[uint32]bool{}
+		}
+		f.covered[r.uid] = true
+	}
 	r.modseq = f.ix.change()
 	f.mine(r.modseq, before)
 	f.ix.put(n, r)

@@ -14,8 +14,8 @@ import (
 const floorName = "smail.modseq"
 
 const (
-	floorSlack = time.Hour // by which a modseq may be ahead of the clock
-	floorRoom  = 1 << 40   // changes before it is written again
+	floorSlack = time.Second // by which a modseq may be ahead of the clock
+	floorRoom  = 1 << 40     // changes before it is written again
 )
 
 // keepFloor writes the file if a modseq could not be had from the clock again.

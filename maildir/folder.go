@@ -218,7 +218,7 @@ func (f *Folder) meet() error {
 		return nil
 	}
 	if f.ix.records.fd >= 0 {
-		f.adopt(emptyIndex())
+		f.startOver()
 		return f.scan()
 	}
 	return nil

@@ -29,7 +29,10 @@ func (f *Folder) find(n int, fn func(n int, r *record) error) error {
 		return err
 	}
 	uid := r.uid
-	if err := f.catchUp(); err != nil {
+	f.ix.batch = 0 // what others did is no part of this session's own change
+	err = f.catchUp()
+	f.ix.batch = 0
+	if err != nil {
 		return err
 	}
 	if n = f.numberOf(uid); n < 0 {

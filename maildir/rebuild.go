@@ -2,14 +2,26 @@ package maildir
 
 import (
 	"crypto/rand"
+	"math"
 	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
+// nothingKnown is the floor of an index that is to be made from nothing: of what has
+// gone before it is made it says nothing.
+const nothingKnown = math.MaxUint64
+
 // emptyIndex is one of a folder that has not been looked at.
 func emptyIndex() *index {
-	return newBuilder(indexHeader{uidnext: 1, boot: bootTime()}, 0, 0).memory()
+	return newBuilder(indexHeader{uidnext: 1, boot: bootTime(), floor: nothingKnown}, 0, 0).memory()
+}
+
+// startOver forgets the index, whose modseqs do not come again.
+func (f *Folder) startOver() {
+	next := emptyIndex()
+	next.modseq = max(f.ix.modseq, f.floor())
+	f.adopt(next)
 }
 
 // A builder lays out an index anew.
@@ -109,6 +121,9 @@ func (f *Folder) rebuild(fresh []*found) {
 	b := newBuilder(old.indexHeader, int(old.count)+len(fresh), int(old.indexHeader.names)+80*len(fresh))
 	b.header.boot, b.more = bootTime(), f.more.of
 	b.header.floor = max(old.floor, old.forgettable())
+	if old.floor == nothingKnown {
+		b.header.floor = modseq
+	}
 	for n := range int(old.count) {
 		r := old.record(n)
 		for len(fresh) > 0 && fresh[0].uid < r.uid {

@@ -134,7 +134,7 @@ func (f *Folder) scan() error {
 	}
 	if !agree { // the uidlist was made anew, or says otherwise
 		f.reserving = false // what is reserved is in the uidlist
-		f.adopt(emptyIndex())
+		f.startOver()
 		return f.scan()
 	}
 	if f.courier {
@@ -292,6 +292,9 @@ func (f *Folder) apply(l *look, missing []int) {
 	if n := int(f.ix.count); anew || len(l.fresh) > 0 && n > 0 && l.fresh[0].uid < f.ix.record(n-1).uid {
 		f.rebuild(l.fresh)
 		return
+	}
+	if f.ix.floor == nothingKnown {
+		f.ix.floor = f.ix.change()
 	}
 	for _, e := range l.fresh {
 		r := e.record(f.ix.change())

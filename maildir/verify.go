@@ -96,7 +96,7 @@ func (s *Store) Rebuild(name string) error {
 		if err := f.removeIndex(); err != nil {
 			return err
 		}
-		f.adopt(emptyIndex())
+		f.startOver()
 		return f.scan()
 	})
 }

@@ -11,15 +11,16 @@ import (
 // A view is what one session has shown its client of an index that others
 // change meanwhile.
 type view struct {
-	places []uint32 // record numbers by place; nil: they are the same
-	n      int      // places, if they are
-	seen   int      // records that have been considered for a place
-	told   uint64   // changes up to this modseq are known to the client
-	own    []uint64 // modseqs of this session's changes since
-	quiet  uint64   // all changes up to this modseq are told or its own
-	forgot uint32   // expunges, as the index counts them, that were looked at
-	recent []uidRange
-	lost   []uint32 // UIDs of messages that the index no longer knows
+	places  []uint32        // record numbers by place; nil: they are the same
+	n       int             // places, if they are
+	seen    int             // records that have been considered for a place
+	told    uint64          // changes up to this modseq are known to the client
+	own     []uint64        // modseqs of this session's changes since
+	covered map[uint32]bool // UIDs of messages that others had changed before this session did
+	quiet   uint64          // all changes up to this modseq are told or its own
+	forgot  uint32          // expunges, as the index counts them, that were looked at
+	recent  []uidRange
+	lost    []uint32 // UIDs of messages that the index no longer knows
 }
 
 // firstLost is the first number that stands for a message in lost.
@@ -182,16 +183,16 @@ func (f *Folder) adopt(next *index) {
 // last called, those that are gone included.
 func (f *Folder) Changed() (places []int) {
 	if f.ix.modseq == f.quiet {
-		f.told, f.own = f.quiet, nil
+		f.told, f.own, f.covered = f.quiet, nil, nil
 		return nil
 	}
 	for place := range f.Len() {
 		r := f.record(f.number(place))
-		if r.modseq > f.told && !slices.Contains(f.own, r.modseq) {
+		if r.modseq > f.told && (!slices.Contains(f.own, r.modseq) || f.covered[r.uid]) {
 			places = append(places, place)
 		}
 	}
-	f.told, f.quiet, f.own = f.ix.modseq, f.ix.modseq, nil
+	f.told, f.quiet, f.own, f.covered = f.ix.modseq, f.ix.modseq, nil, nil
 	return places
 }
 
@@ -226,6 +227,20 @@ func (f *Folder) Forget() (numbers, uids []uint32) {
 	f.places = kept
 	f.forgot = f.ix.expunges
 	return numbers, uids
+}
+
+// Withheld returns the smallest modseq of the messages that are gone but still have
+// places, or 0: the client has not been told of them.
+func (f *Folder) Withheld() (modseq uint64) {
+	if f.forgot == f.ix.expunges {
+		return 0
+	}
+	for place := range f.Len() {
+		if r := f.record(f.number(place)); r.state&stateExpunged != 0 && (modseq == 0 || r.modseq < modseq) {
+			modseq = r.modseq
+		}
+	}
+	return modseq
 }
 
 // Vanished returns the UIDs of messages that went after a modseq, ascending. It

@@ -54,9 +54,10 @@ func (s *session) enable(bool) error {
 	for _, name := range names {
 		switch name {
 		case "CONDSTORE":
-			s.on.condstore = true
+			s.enableCondStore()
 		case "QRESYNC": // section 3.2.3 of RFC 7162: it implies the other
-			s.on.condstore, s.on.qresync = true, true
+			s.enableCondStore()
+			s.on.qresync = true
 		case "UTF8=ACCEPT":
 			s.on.utf8 = true
 		case "IMAP4REV2":

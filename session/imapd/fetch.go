@@ -29,7 +29,9 @@ func (s *session) fetch(uid bool) error {
 		lowerAll(items.Sections[i].HeaderFields)
 	}
 	items.UID = items.UID || uid
-	s.on.condstore = s.on.condstore || items.ModSeq
+	if items.ModSeq {
+		s.enableCondStore()
+	}
 	places, gone, err := s.pick(set, uid)
 	if err != nil {
 		return err
@@ -92,7 +94,7 @@ func (s *session) fetchAll(places []int, items *imap.FetchItems) (lost bool, err
 		if k%maxAhead == 0 {
 			ready = s.prepareAhead(s.box, places[k:], items)
 		}
-		err := s.fetchOne(i, ready[i], items, items.Flags || unseen[i])
+		err := s.fetchOne(i, ready[i], items, unseen[i])
 		if errors.Is(err, maildir.ErrGone) {
 			lost = true
 			continue
@@ -137,7 +139,8 @@ func isIndexed(items *imap.FetchItems) bool {
 func (s *session) fetchIndexed(i int, m maildir.Message, items *imap.FetchItems) {
 	s.fetchHead(i, m)
 	sep := ""
-	if items.UID && !s.on.uidonly {
+	modseq := items.ModSeq || items.Flags && s.on.condstore
+	if items.UID && (!s.on.uidonly || !items.Flags && !modseq) { // there must be something
 		s.w.Raw("UID ").Num(m.UID)
 		sep = " "
 	}
@@ -146,15 +149,16 @@ func (s *session) fetchIndexed(i int, m maildir.Message, items *imap.FetchItems)
 		s.flags(m)
 		sep = " "
 	}
-	if items.ModSeq || items.Flags && s.on.condstore {
+	if modseq {
 		s.w.Raw(sep).Raw("MODSEQ (").Num64(int64(m.ModSeq)).Raw(")")
 	}
 	s.w.Raw(")").CRLF()
 }
 
 // fetchOne sends the response for message i, which may have been read already.
-// Nothing is sent if the message has gone.
-func (s *session) fetchOne(i int, r *reading, items *imap.FetchItems, flags bool) error {
+// Nothing is sent if the message has gone. One that has just been seen has its flags
+// told, and where the client keeps modseqs its UID: RFC 7162 section 3.2.4.
+func (s *session) fetchOne(i int, r *reading, items *imap.FetchItems, seen bool) error {
 	if r == nil {
 		s.one = s.read(s.box, i)
 		r = &s.one
@@ -174,9 +178,10 @@ func (s *session) fetchOne(i int, r *reading, items *imap.FetchItems, flags bool
 		sep = " "
 		return s.w
 	}
-	if items.UID && !s.on.uidonly {
+	if (items.UID || seen && s.on.condstore) && !s.on.uidonly {
 		item("UID").Num(m.UID)
 	}
+	flags := items.Flags || seen
 	if flags {
 		item("FLAGS")
 		s.flags(m)

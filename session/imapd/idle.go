@@ -46,7 +46,7 @@ func (s *session) idle(bool) error {
 				return err
 			}
 			if s.notifying != nil {
-				if err := s.news(); err != nil {
+				if err := s.tellNews(); err != nil {
 					return err
 				}
 			}

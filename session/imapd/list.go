@@ -7,6 +7,7 @@ import (
 	goimap "github.com/emersion/go-imap/v2"
 
 	"smail/imap"
+	"smail/logline"
 	"smail/maildir"
 	"smail/session/roles"
 )
@@ -90,18 +91,29 @@ func (s *session) listOne(l *imap.List, m *listed, all *roles.Listing) error {
 		s.w.Raw(` ("CHILDINFO" ("SUBSCRIBED"))`)
 	}
 	s.w.CRLF()
-	if !m.exists || all.Offered[m.folder] {
-		return nil
-	}
-	if l.Metadata != nil {
-		if err := s.tellMetadata(m.name, m.folder, l.Metadata); err != nil {
-			return err
-		}
-	}
-	if len(l.Status) > 0 {
-		return s.tellStatus(m.name, m.folder, l.Status)
+	if m.exists && (m.subscribed || !l.Subscribed) {
+		return s.listMore(l, m, all)
 	}
 	return nil
+}
+
+// listMore sends what LIST wants of a mailbox besides. What cannot be told is
+// left out: RFC 5819 section 2. An offered mailbox is made, as by STATUS.
+func (s *session) listMore(l *imap.List, m *listed, all *roles.Listing) error {
+	var failed error
+	if all.Offered[m.folder] && len(l.Status) > 0 {
+		failed = roles.MakeOffered(s.Store, m.folder)
+	}
+	if l.Metadata != nil && failed == nil && s.Store.Exists(m.folder) {
+		failed = s.tellMetadata(m.name, m.folder, l.Metadata)
+	}
+	if len(l.Status) > 0 && failed == nil {
+		failed = s.tellStatus(m.name, m.folder, l.Status)
+	}
+	if failed != nil && failed != maildir.ErrNoFolder {
+		logline.Error("not told by LIST", "reason", failed.Error())
+	}
+	return s.w.Err()
 }
 
 // lsub: RFC 3501 section 6.3.9.

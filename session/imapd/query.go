@@ -175,7 +175,8 @@ func (q *query) resolve(k *imap.SearchKey, largest, largestUID uint32) error {
 	case k.Name == "UID":
 		k.Set = k.Set.Resolve(largestUID)
 	case k.Name == "MODSEQ":
-		q.modseq, q.s.on.condstore = true, true
+		q.modseq = true
+		q.s.enableCondStore()
 	case k.Name == "KEYWORD" || k.Name == "UNKEYWORD":
 		k.Number = uint64(q.box.FindKeywords([]string{k.Text}))
 	case k.Name == "EMAILID":

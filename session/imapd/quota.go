@@ -25,18 +25,14 @@ func (s *session) getQuota(bool) error {
 	return s.ok("", "GETQUOTA done")
 }
 
-// getQuotaRoot: RFC 9208 section 4.1.2.
+// getQuotaRoot: RFC 9208 section 4.1.2. The mailbox need not exist.
 func (s *session) getQuotaRoot(bool) error {
 	var name string
 	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.CRLF() {
 		return s.d.Err()
 	}
-	folder, err := s.folderName(name)
-	if err != nil {
+	if _, err := s.folderName(name); err != nil {
 		return err
-	}
-	if !s.Store.Exists(folder) && !s.offers(folder) {
-		return maildir.ErrNoFolder
 	}
 	q, ok, err := s.Store.Quota()
 	if err != nil {

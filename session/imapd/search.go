@@ -1,7 +1,10 @@
 package imapd
 
 import (
+	"errors"
 	"slices"
+
+	goimap "github.com/emersion/go-imap/v2"
 
 	"smail/imap"
 )
@@ -10,7 +13,7 @@ import (
 func (s *session) search(uid bool) error {
 	var cmd imap.Search
 	if !s.d.SP() || !s.d.Search(&cmd) || !s.d.CRLF() {
-		return s.d.Err()
+		return s.noSearch(&cmd)
 	}
 	return s.answerSearch("SEARCH", uid, nil, &cmd)
 }
@@ -20,9 +23,20 @@ func (s *session) sort(uid bool) error {
 	var cmd imap.Search
 	var keys []imap.SortKey
 	if !s.d.SP() || !s.d.Sort(&keys, &cmd) || !s.d.CRLF() {
-		return s.d.Err()
+		return s.noSearch(&cmd)
 	}
 	return s.answerSearch("SORT", uid, keys, &cmd)
+}
+
+// noSearch refuses what was read. A NO leaves nothing saved, a BAD all as it was: RFC
+// 5182 section 2.1.
+func (s *session) noSearch(cmd *imap.Search) error {
+	var r *goimap.Error
+	err := s.d.Err()
+	if errors.As(err, &r) && r.Type == goimap.StatusResponseTypeNo && cmd.Return != nil && cmd.Return.Save {
+		s.saved = imap.NumSet{}
+	}
+	return err
 }
 
 // answerSearch carries out SEARCH or SORT.
@@ -35,6 +49,7 @@ func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *
 		kept.key = cmd.Key.Clone()
 		kept.key.FixSaved(s.saved)
 	}
+	numbered := !uid || cmd.Key.HasNumbers() // before they are resolved
 	q, err := s.newQuery(s.box, &cmd.Key)
 	if err != nil {
 		return err
@@ -67,7 +82,7 @@ func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *
 	if cmd.Return != nil && cmd.Return.Update {
 		s.keep(kept, r.places)
 	}
-	return s.finish(uid, "", name+" done")
+	return s.finish(!numbered, "", name+" done") // RFC 7162 section 3.2.10.2
 }
 
 // A result is what a search has found.
@@ -107,9 +122,10 @@ func (r *result) highest(places []int) (modseq uint64) {
 	return modseq
 }
 
-// extremes returns the places with the smallest and the largest number.
+// extremes returns the first place and the last: by number, or as sorted (RFC 5267
+// section 3.1).
 func (r *result) extremes() (first, last int) {
-	return slices.Min(r.places), slices.Max(r.places)
+	return r.places[0], r.places[len(r.places)-1]
 }
 
 // wanted returns the places of those that RETURN names, all of them for ALL and

@@ -1,8 +1,6 @@
 package imapd
 
 import (
-	"fmt"
-
 	goimap "github.com/emersion/go-imap/v2"
 
 	"smail/imap"
@@ -24,8 +22,11 @@ func (s *session) openBox(readOnly bool) error {
 	if p.QResync && !s.on.qresync { // RFC 7162 section 3.2.5
 		return imap.Bad("QRESYNC needs ENABLE QRESYNC first")
 	}
+	if p.Seqs != nil && s.on.uidonly { // RFC 9586 section 3
+		return errUIDRequired
+	}
 	s.on.condstore = s.on.condstore || p.CondStore
-	if s.box != nil && (s.on.qresync || s.on.rev2) { // RFC 7162 section 3.2.11
+	if s.box != nil { // RFC 7162 section 3.2.11
 		s.w.Status("*", goimap.StatusResponseTypeOK, "CLOSED", "Previous mailbox is closed")
 	}
 	s.closeBox() // even if the new one cannot be opened
@@ -159,19 +160,13 @@ func (s *session) close(bool) error {
 	if !s.d.CRLF() {
 		return s.d.Err()
 	}
-	code := ""
 	if !s.box.readOnly {
-		before := s.count.expunged
 		if err := s.expungeDeleted(everything); err != nil {
 			return err
 		}
-		if s.on.qresync && s.count.expunged > before { // RFC 7162 section 3.2.8
-			s.box.Changed()
-			code = fmt.Sprintf("HIGHESTMODSEQ %d", s.box.HighestModSeq())
-		}
 	}
 	s.closeBox()
-	return s.ok(code, "CLOSE done")
+	return s.ok("", "CLOSE done") // without HIGHESTMODSEQ: RFC 7162 section 3.2.8
 }
 
 // unselect: RFC 3691 section 2.
@@ -191,9 +186,6 @@ func (s *session) expunge(uid bool) error {
 	}
 	if uid && (!s.d.SP() || !s.d.NumSet(&set)) || !s.d.CRLF() {
 		return s.d.Err()
-	}
-	if !uid && s.on.uidonly {
-		return errUIDRequired
 	}
 	if set.IsSaved() {
 		set = s.saved

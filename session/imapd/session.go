@@ -113,6 +113,7 @@ func (r flushingReader) Read(p []byte) (int, error) {
 			}
 			if between && r.s.notifying != nil {
 				if err := r.s.tellNews(); err != nil {
+					r.s.lost = err
 					return 0, err
 				}
 			}
@@ -190,15 +191,22 @@ func (s *session) command() error {
 	}
 	h, uid, err := s.find(name)
 	if err == nil {
+		s.bad = 0 // a client that is asked for too much is one all the same
 		err = h(s, uid)
 	}
 	return s.reply(err)
 }
 
-// tellNews tells of what NOTIFY asks for, before the client is waited for.
+// tellNews tells of what NOTIFY asks for, before the client is waited for. What
+// cannot be told is not: RFC 5465 section 5.8.
 func (s *session) tellNews() error {
 	if err := s.news(); err != nil {
-		return err
+		if s.lost != nil {
+			return s.lost
+		}
+		logline.Error("NOTIFY ends", "reason", err.Error())
+		s.stopNotifying()
+		s.w.Status("*", goimap.StatusResponseTypeOK, "NOTIFICATIONOVERFLOW", "You are told of nothing more")
 	}
 	return s.flush()
 }
@@ -219,7 +227,7 @@ func (s *session) find(name string) (handler, bool, error) {
 	return c.run, uid, nil
 }
 
-// maxBad bounds the commands in a row that make no sense.
+// maxBad bounds the lines in a row that are no commands.
 const maxBad = 20
 
 // reply is where the error of a command becomes a response. What it returns
@@ -229,7 +237,6 @@ func (s *session) reply(err error) error {
 		err = derr
 	}
 	if err == nil {
-		s.bad = 0
 		return s.w.Err()
 	}
 	s.closeTarget() // it may be what is wrong

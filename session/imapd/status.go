@@ -78,7 +78,7 @@ func (s *session) statusOf(f *maildir.Folder, item string) (string, error) {
 	case "DELETED":
 		n = int64(f.Count(func(m maildir.Message) bool { return m.Flags&maildir.Trashed != 0 }))
 	case "HIGHESTMODSEQ":
-		s.on.condstore = true
+		s.enableCondStore()
 		n = int64(f.HighestModSeq())
 	case "APPENDLIMIT":
 		n = s.MaxMessageSize

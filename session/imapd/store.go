@@ -55,7 +55,7 @@ func (s *session) store(uid bool) error {
 		case !change.silent || isRefused:
 			s.tellFlags(i, m, uid)
 		case s.on.condstore: // RFC 7162 section 3.1.3
-			s.tellModSeq(i, m, uid)
+			s.tellModSeq(i, m)
 		}
 	}
 	if gone && !uid && len(refused) == 0 {
@@ -155,6 +155,6 @@ func (s *session) unchangedSince(c *flagChange) bool {
 	if name != "UNCHANGEDSINCE" {
 		return s.d.Fail(imap.Bad("Unknown STORE modifier"))
 	}
-	s.on.condstore = true
+	s.enableCondStore()
 	return s.d.SP() && s.d.Number64(&c.since)
 }

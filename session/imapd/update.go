@@ -25,7 +25,7 @@ func (s *session) update(expunge bool) error {
 	changed := b.Changed()
 	for _, place := range changed {
 		if m := b.Message(place); !m.Gone && place < b.exists {
-			s.tellFlags(place, m, s.on.qresync || s.on.rev2)
+			s.tellFlags(place, m, s.on.rev2)
 		}
 	}
 	if err := s.tellRemoved(changed, expunge); err != nil {
@@ -106,12 +106,12 @@ func (s *session) fetchHead(place int, m maildir.Message) {
 	}
 }
 
-// tellFlags sends a FETCH response with the flags of a message, its modseq
-// where the client keeps such (RFC 7162 section 3.1.4), and its UID if that is
+// tellFlags sends a FETCH response with the flags of a message, its modseq and
+// UID where the client keeps such (RFC 7162 section 3.2.4), and its UID if that is
 // asked for.
 func (s *session) tellFlags(place int, m maildir.Message, uid bool) {
 	s.fetchHead(place, m)
-	if uid && !s.on.uidonly {
+	if (uid || s.on.condstore) && !s.on.uidonly {
 		s.w.Raw("UID ").Num(m.UID).Raw(" ")
 	}
 	s.w.Raw("FLAGS ")
@@ -122,10 +122,10 @@ func (s *session) tellFlags(place int, m maildir.Message, uid bool) {
 	s.w.Raw(")").CRLF()
 }
 
-// tellModSeq sends a FETCH response with just a message's new modseq.
-func (s *session) tellModSeq(place int, m maildir.Message, uid bool) {
+// tellModSeq sends a FETCH response with just a message's UID and new modseq.
+func (s *session) tellModSeq(place int, m maildir.Message) {
 	s.fetchHead(place, m)
-	if uid && !s.on.uidonly {
+	if !s.on.uidonly {
 		s.w.Raw("UID ").Num(m.UID).Raw(" ")
 	}
 	s.w.Raw("MODSEQ (").Num64(int64(m.ModSeq)).Raw("))").CRLF()
@@ -204,10 +204,34 @@ func (s *session) finish(expunge bool, code, text string) error {
 	if err := s.update(expunge); err != nil {
 		return err
 	}
-	if s.box != nil && s.box.vanished && s.on.qresync && code == "" { // RFC 7162 section 3.2.7
+	if s.box == nil || !s.on.qresync {
+		return s.ok(code, text)
+	}
+	// RFC 7162 sections 3.2 and 3.2.7: a client that keeps a modseq must not believe
+	// that it knows of what it was not told.
+	switch withheld := s.box.Withheld(); {
+	case withheld > 0:
+		s.tellHighest(withheld-1, "Messages are gone of which you hear later")
+		s.box.vanished = true
+	case s.box.vanished && code == "":
 		code = fmt.Sprintf("HIGHESTMODSEQ %d", s.box.HighestModSeq())
+	case s.box.vanished:
+		s.tellHighest(s.box.HighestModSeq(), "Highest")
 	}
 	return s.ok(code, text)
+}
+
+func (s *session) tellHighest(modseq uint64, text string) {
+	s.w.Status("*", goimap.StatusResponseTypeOK, fmt.Sprintf("HIGHESTMODSEQ %d", modseq), text)
+}
+
+// enableCondStore follows the first command that shows that the client keeps
+// modseqs: RFC 7162 section 3.1.
+func (s *session) enableCondStore() {
+	if !s.on.condstore && s.box != nil {
+		s.tellHighest(s.box.HighestModSeq(), "Highest")
+	}
+	s.on.condstore = true
 }
 
 // finishGone ends a command by number of which another session has removed
