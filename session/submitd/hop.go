@@ -7,15 +7,22 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"smail/logline"
 )
 
 // hopTimeout is how long the next hop may take for a reply, and for taking a
-// part of a message: RFC 5321 section 4.5.3.2.
-var hopTimeout = 5 * time.Minute
+// part of a message; finalTimeout, for the reply to its end, after which nobody
+// could tell whether it has it: RFC 5321 sections 4.5.3.2.1 to 4.5.3.2.6.
+var (
+	hopTimeout   = 5 * time.Minute
+	finalTimeout = 10 * time.Minute
+)
 
 // A hop is the next one by SMTP (RFC 5321) or LMTP (RFC 2033). Its connection is
 // kept for the session's next message. A message is passed on as it comes: one
@@ -266,7 +273,7 @@ func (p *passing) Write(b []byte) (n int, err error) {
 		}
 	}
 	if err != nil {
-		return 0, nextHop(err)
+		return 0, nextHop(p.lastWord(err))
 	}
 	return n, nil
 }
@@ -291,24 +298,50 @@ func (p *passing) commit() (string, error) {
 // make the client send it to the others again.
 func (p *passing) verdict() (string, error) {
 	if !p.lmtp() {
-		a, err := p.expect(250)
+		a, err := p.expectWithin(finalTimeout, 250)
 		return a.text(), err
 	}
 	var failed []failure
-	for _, r := range p.e.to {
-		if _, err := p.expect(250); err != nil {
-			failed = append(failed, failure{r.address, err})
+	for i, r := range p.e.to {
+		_, err := p.expectWithin(finalTimeout, 250)
+		var refused *answer
+		if err != nil && !errors.As(err, &refused) { // its connection is of no more use
+			p.close()
+			for _, r := range p.e.to[i:] {
+				failed = append(failed, failure{r, err})
+			}
+			break
+		}
+		if err != nil {
+			failed = append(failed, failure{r, err})
 		}
 	}
 	if len(failed) == len(p.e.to) {
 		return "", failed[0].err
 	}
-	if len(failed) > 0 {
-		if err := p.tell(p.e, failed); err != nil {
-			logline.Error("sender not told of failed recipients", "id", p.e.id, "reason", err.Error())
-		}
+	return p.inPart(failed), nil
+}
+
+// inPart tells the user of recipients that did not get what others got, but of
+// those that he wants to hear nothing of (RFC 3461 section 4.1). Where that fails
+// it is all in the reply.
+func (p *passing) inPart(failed []failure) (said string) {
+	failed = slices.DeleteFunc(failed, func(f failure) bool {
+		return slices.Contains(f.options.Notify, smtp.DSNNotifyNever)
+	})
+	if len(failed) == 0 {
+		return ""
 	}
-	return "", nil
+	err := p.tell(p.e, failed)
+	if err == nil {
+		return ""
+	}
+	logline.Error("sender not told of failed recipients", "id", p.e.id, "reason", err.Error())
+	said = "Handed over as " + p.e.id + ", but not for"
+	for _, f := range failed {
+		said += " " + f.address
+	}
+	return oneLine(said)
 }
 
 // abort gives up a message that was not committed: the next hop sees the

@@ -42,17 +42,30 @@ func (h *hop) command(want int, line string) (*answer, error) {
 }
 
 // expect sends what was written and reads a reply, which is the error if its
-// code is not the one wanted.
-func (h *hop) expect(want int) (*answer, error) {
-	h.conn.SetDeadline(time.Now().Add(hopTimeout))
+// code is not of the kind wanted: RFC 5321 section 4.3.2 has several of some.
+func (h *hop) expect(want int) (*answer, error) { return h.expectWithin(hopTimeout, want) }
+
+func (h *hop) expectWithin(timeout time.Duration, want int) (*answer, error) {
+	h.conn.SetDeadline(time.Now().Add(timeout))
 	if err := h.w.Flush(); err != nil {
-		return nil, err
+		return nil, h.lastWord(err)
 	}
 	a, err := readAnswer(h.r)
-	if err == nil && a.code != want {
+	if err == nil && a.code/100 != want/100 {
 		err = a
 	}
 	return a, err
+}
+
+// lastWord looks for a refusal that the next hop has sent before it closed its
+// connection, which is better to know than that it did.
+func (h *hop) lastWord(err error) error {
+	h.conn.SetReadDeadline(time.Now().Add(time.Second))
+	if a, _ := readAnswer(h.r); a != nil && a.code >= 400 {
+		h.close()
+		return a
+	}
+	return err
 }
 
 // readAnswer reads a reply: RFC 5321 section 4.2.1.
@@ -135,7 +148,7 @@ func oneLine(s string) string {
 	return string(b[:min(len(b), 300)])
 }
 
-var errNoUTF8 = reply(550, smtp.EnhancedCode{5, 6, 7}, "The next hop takes no addresses beyond ASCII")
+var errNoUTF8 = reply(550, smtp.EnhancedCode{5, 6, 7}, "The next hop takes no addresses or headers beyond ASCII")
 
 // mailCommand writes MAIL with what the next hop understands.
 func (h *hop) mailCommand(e *envelope) (string, error) {
@@ -143,7 +156,7 @@ func (h *hop) mailCommand(e *envelope) (string, error) {
 	if _, ok := h.ext["8BITMIME"]; ok {
 		line += " BODY=8BITMIME"
 	}
-	if e.mail.UTF8 {
+	if e.beyondASCII {
 		if _, ok := h.ext["SMTPUTF8"]; !ok {
 			return "", errNoUTF8
 		}

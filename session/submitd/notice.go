@@ -10,8 +10,8 @@ import (
 // A failure is a recipient that the next one did not take a message for that
 // others got.
 type failure struct {
-	address string
-	err     error
+	recipient
+	err error
 }
 
 // tell puts a delivery status notification (RFC 3464) into the user's INBOX.

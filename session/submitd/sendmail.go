@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,8 +19,9 @@ import (
 	"smail/logline"
 )
 
-// sendmailTimeout is how long sendmail may take for a message.
-const sendmailTimeout = 5 * time.Minute
+// sendmailTimeout is how long sendmail may take for a message: as long as a next hop
+// may for its last reply.
+const sendmailTimeout = 10 * time.Minute
 
 // A sendmail hands over to the MTA's program, which it runs as the user. What
 // comes is spooled: a program that has begun to read takes what it got for the
@@ -56,10 +58,10 @@ func (s *sendmail) commit() (string, error) {
 	cmd.Stdout = &limitedWriter{w: &said, n: 1000}
 	cmd.Stderr = cmd.Stdout
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) } // so that it can forget the message
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
-	if err == nil {
+	if err == nil || err == exec.ErrWaitDelay { // it has taken the message, though a child of its own is still there
 		return "", nil
 	}
 	var exit *exec.ExitError
@@ -87,13 +89,45 @@ func dsnArgs(path string, e *envelope) (args []string) {
 	if real, err := filepath.EvalSymlinks(path); err == nil && strings.HasPrefix(filepath.Base(real), "exim") {
 		return nil
 	}
-	if len(e.to) > 0 && len(e.to[0].options.Notify) > 0 { // one for all, as the program takes it
-		args = append(args, "-N", strings.ToLower(notify(e.to[0].options.Notify)))
+	if when := notifyAll(e.to); len(when) > 0 {
+		args = append(args, "-N", strings.ToLower(notify(when)))
 	}
 	if e.mail.Return != "" {
 		args = append(args, "-R", strings.ToLower(string(e.mail.Return)))
 	}
 	return args
+}
+
+// notifyAll returns what all recipients together want to be told of, since the
+// program takes one word for all: one notice too many is better than one that
+// is missing. Without a wish of its own a recipient has FAILURE and DELAY, RFC 3461
+// section 4.1; where none has any there is nothing to say.
+func notifyAll(to []recipient) (all []smtp.DSNNotify) {
+	wished, never := false, true
+	for _, r := range to {
+		when := r.options.Notify
+		if len(when) == 0 {
+			when = []smtp.DSNNotify{smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed}
+		} else {
+			wished = true
+		}
+		for _, n := range when {
+			if n == smtp.DSNNotifyNever {
+				continue
+			}
+			never = false
+			if !slices.Contains(all, n) {
+				all = append(all, n)
+			}
+		}
+	}
+	switch {
+	case !wished:
+		return nil
+	case never:
+		return []smtp.DSNNotify{smtp.DSNNotifyNever}
+	}
+	return all
 }
 
 // notify writes NOTIFY's value: RFC 3461 section 4.1.

@@ -55,6 +55,7 @@ func (t *transaction) carry(e *envelope, r io.Reader) (said string, size int64, 
 	if err != nil {
 		return "", 0, err
 	}
+	e.beyondASCII = e.mail.UTF8 && !isASCII(e.from, string(m.header), strings.Join(e.addresses(), ""))
 	c, err := t.carrier(e)
 	if err != nil {
 		return "", 0, err
@@ -78,6 +79,18 @@ func (t *transaction) carry(e *envelope, r io.Reader) (said string, size int64, 
 		own.commit()
 	}
 	return said, size + int64(len(m.header)), err
+}
+
+// isASCII says whether texts are. A client may ask for SMTPUTF8 and not need it.
+func isASCII(texts ...string) bool {
+	for _, s := range texts {
+		for i := range len(s) {
+			if s[i] >= 0x80 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // A lineReader turns CRLF into LF and refuses what other servers may take for

@@ -19,6 +19,8 @@ type envelope struct {
 	from string
 	to   []recipient
 	mail smtp.MailOptions
+
+	beyondASCII bool // an address or the header needs SMTPUTF8, RFC 6531 section 3.4
 }
 
 type recipient struct {
@@ -39,6 +41,7 @@ type transaction struct {
 	*server
 	mu sync.Mutex
 	envelope
+	begun bool // by MAIL
 }
 
 var _ smtp.Session = (*transaction)(nil)
@@ -47,6 +50,9 @@ var _ smtp.Session = (*transaction)(nil)
 func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
 	if t.conn.failed() != nil { // what go-smtp has read ahead is not looked at any more
 		return reply(421, smtp.EnhancedCode{4, 7, 0}, "Connection ends")
+	}
+	if t.begun { // RFC 5321 section 4.1.4
+		return reply(503, smtp.EnhancedCode{5, 5, 1}, "A message has begun already")
 	}
 	if from != "" {
 		if err := checkAddress(from, opts.UTF8); err != nil {
@@ -63,7 +69,7 @@ func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.envelope = envelope{from: from, mail: *opts}
+	t.envelope, t.begun = envelope{from: from, mail: *opts}, true
 	return nil
 }
 
@@ -142,7 +148,7 @@ func (t *transaction) Reset() {
 	runtime.Gosched()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.envelope = envelope{}
+	t.envelope, t.begun = envelope{}, false
 }
 
 func (t *transaction) Logout() error { return nil }
@@ -156,9 +162,12 @@ func checkAddress(a string, utf8 bool) error {
 	if !ok || local == "" || domain == "" || len(local) > 64 || len(domain) > 255 || strings.HasPrefix(a, "-") {
 		return bad
 	}
+	if local[0] == '.' || local[len(local)-1] == '.' || strings.Contains(local, "..") {
+		return bad // but for quotes
+	}
 	for i := 0; i < len(a); i++ {
 		c := a[i]
-		if c <= ' ' || c == 0x7f || strings.IndexByte("()<>,;:\\\"", c) >= 0 && !(c == ':' && i > len(local)) {
+		if c <= ' ' || c == 0x7f || strings.IndexByte("()<>,;\\\"", c) >= 0 || i < len(local) && strings.IndexByte("@:[]", c) >= 0 {
 			return bad
 		}
 		if c >= 0x80 && !utf8 {
