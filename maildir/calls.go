@@ -36,7 +36,21 @@ func rename(fromDir int, from string, toDir int, to string) error {
 	if err != nil {
 		return err
 	}
-	return call(unix.SYS_RENAMEAT2, uintptr(fromDir), uintptr(unsafe.Pointer(p)), uintptr(toDir), uintptr(unsafe.Pointer(q)), unix.RENAME_NOREPLACE)
+	err = call(unix.SYS_RENAMEAT2, uintptr(fromDir), uintptr(unsafe.Pointer(p)), uintptr(toDir), uintptr(unsafe.Pointer(q)), unix.RENAME_NOREPLACE)
+	if err != unix.EINVAL && err != unix.ENOSYS {
+		return err
+	}
+	// NFS and others cannot be told to replace nothing. A message's key is its own, and
+	// names are changed under the lock: looking first is enough.
+	var st unix.Stat_t
+	switch err := unix.Fstatat(toDir, to, &st, unix.AT_SYMLINK_NOFOLLOW); err {
+	case nil:
+		return unix.EEXIST
+	case unix.ENOENT:
+		return unix.Renameat(fromDir, from, toDir, to)
+	default:
+		return err
+	}
 }
 
 //go:uintptrescapes

@@ -196,6 +196,10 @@ func (f *Folder) renameTo(r *record, dest *Folder, name string) error {
 	err := rename(f.dirOf(r), f.ix.fileName(r), dest.cur, name)
 	if err == unix.EXDEV {
 		if err = f.copyTo(r, dest, name); err == nil {
+			if err = f.syncDir(dest.cur); err != nil { // before the original goes
+				unix.Unlinkat(dest.cur, name, 0)
+				return err
+			}
 			err = unix.Unlinkat(f.dirOf(r), f.ix.fileName(r), 0)
 		}
 	}
@@ -230,5 +234,5 @@ func (f *Folder) copyTo(r *record, dest *Folder, name string) error {
 			return err
 		}
 	}
-	return unix.Renameat2(dest.dir, "tmp/"+name, dest.cur, name, unix.RENAME_NOREPLACE)
+	return rename(dest.dir, "tmp/"+name, dest.cur, name)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,17 +51,16 @@ func readSmall(dir int, name string, limit int64) ([]byte, error) {
 // readCourier makes a uidlist of what Courier left; ok is false where it left
 // nothing that can be read.
 func readCourier(dir int) (u *uidlist, ok bool) {
-	text, err := readSmall(dir, courierUIDs, maxCourierFile)
-	if err != nil {
-		return nil, false
-	}
-	if u, ok = parseCourierUIDs(text); !ok {
-		return nil, false
+	u = &uidlist{uidnext: 1} // of a user who never had IMAP, under a UIDVALIDITY of ours
+	if text, err := readSmall(dir, courierUIDs, maxCourierFile); err == nil {
+		if byIMAP, good := parseCourierUIDs(text); good {
+			u, ok = byIMAP, true
+		}
 	}
 	if list, err := readSmall(dir, courierPOP3, maxCourierFile); err == nil {
-		u.addUIDLs(list)
+		ok = u.addUIDLs(list) || ok
 	}
-	return u, true
+	return u, ok
 }
 
 // parseCourierUIDs reads "1 <uidvalidity> <next>" and lines of "<uid> <file
@@ -91,33 +91,64 @@ func parseCourierUIDs(text []byte) (*uidlist, bool) {
 }
 
 // addUIDLs adds to records what POP3 clients know the messages by, and their
-// order there. The list begins with "/3 <next> <uidvalidity>"; a line has a
-// file name, a size, and "<uid>:<uidvalidity>" (version 1: no uidvalidity; 3:
-// and a mark for UTF-8).
-func (u *uidlist) addUIDLs(list []byte) {
-	header, rest, _ := bytes.Cut(list, []byte("\n"))
-	if len(header) < 2 || header[0] != '/' || header[1] < '1' || header[1] > '3' {
-		return // the first form had the file names themselves for ids
+// order there; a message that only they knew gets the next UID. The list begins with
+// "/3 <next> <uidvalidity>"; a line has a file name, a size, and
+// "<uid>:<uidvalidity>" (version 1: no uidvalidity; 3: and a mark for UTF-8). In the
+// first version there was no beginning, and the file's name was the id.
+func (u *uidlist) addUIDLs(list []byte) (any bool) {
+	fields := 2
+	if bytes.HasPrefix(list, []byte("/")) {
+		var header []byte
+		header, list, _ = bytes.Cut(list, []byte("\n"))
+		if len(header) < 2 || header[1] < '1' || header[1] > '3' {
+			return false
+		}
+		fields = 3
 	}
 	at := map[string]int{}
 	for i, r := range u.records {
 		at[string(r.key)] = i
 	}
 	order := 0
-	for line := range bytes.Lines(rest) {
+	for line := range bytes.Lines(list) {
 		f := bytes.Fields(line)
-		if len(f) != 3 {
+		if len(f) != fields {
 			continue
 		}
 		order++
 		key, _, _ := splitName(f[0])
+		uidl, ok := courierName(key), true
+		if fields == 3 {
+			uidl, ok = courierUIDL(string(f[2]))
+		}
+		if !ok || u.uidnext == math.MaxUint32 || len(key) == 0 || bytes.IndexByte(key, '/') >= 0 {
+			continue
+		}
 		i, known := at[string(key)]
-		uidl, ok := courierUIDL(string(f[2]))
-		if !known || !ok {
-			continue // without a UID: it gets one, and a UIDL of ours
+		if !known {
+			i = len(u.records)
+			at[string(key)] = i
+			u.records = append(u.records, uidRecord{uid: u.uidnext, key: bytes.Clone(key)})
+			u.uidnext++
 		}
 		u.records[i].fields = fmt.Appendf(nil, "P%s O%d", uidl, order)
+		any = true
 	}
+	return any
+}
+
+// courierName makes the id of a message that had no number: its file's name, with
+// "+" and two digits for what an id may not have, or what Courier took for such.
+func courierName(key []byte) string {
+	var b strings.Builder
+	for _, c := range key {
+		if c < 0x21 || c > 0x7e || c == '\'' || c == '"' || c == '+' {
+			fmt.Fprintf(&b, "+%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // courierUIDL makes the id that Courier told clients: "UID12-1700000000".

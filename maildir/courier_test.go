@@ -68,6 +68,36 @@ func TestCourierIsTakenOver(t *testing.T) {
 	}
 }
 
+// TestCourierByPOP3Alone: who never had IMAP there keeps his ids and their order all
+// the same, also those of Courier's first list, which had no numbers.
+func TestCourierByPOP3Alone(t *testing.T) {
+	for list, wanted := range map[string]string{
+		"/3 9 1700000123\n1700000003.M3P1.host:2,FS 132 1:1700000123:0\n1700000001.M1P1.host:2,S 132 8:1700000123:1\n": "map[1:UID1-1700000123 2:UID8-1700000123] map[1:1 2:2] <nil>",
+		"/1 9\n1700000003.M3P1.host:2,FS 132 1\n1700000001.M1P1.host 132 8\n":                                          "map[1:UID1 2:UID8] map[1:1 2:2] <nil>",
+		"1700000003.M3P1.host:2,FS 132\n1700000001.M1P1.host 132\n":                                                    "map[1:1700000003.M3P1.host 2:1700000001.M1P1.host] map[1:1 2:2] <nil>",
+	} {
+		s := courierMaildir(t)
+		os.Remove(filepath.Join(s.root, courierUIDs))
+		put(t, s, courierPOP3, list)
+		for range 2 {
+			f := open(t, s, Inbox)
+			want(t, "UIDs", keys(f), "1:1700000003.M3P1.host 2:1700000001.M1P1.host 3:1700000002.M2P1.host 4:1700000009.M9P1.host")
+			ids, order, err := f.UIDLs()
+			want(t, "UIDLs", fmt.Sprint(ids, order, err), wanted)
+			if f.UIDValidity == 0 {
+				t.Error("no UIDVALIDITY")
+			}
+			f.Close()
+		}
+	}
+	// One that IMAP's list lacks gets the next UID, and keeps its id.
+	s := courierMaildir(t)
+	put(t, s, courierUIDs, "1 795391814 8\n3 1700000001.M1P1.host\n")
+	ids, order, err := open(t, s, Inbox).UIDLs()
+	want(t, "UIDLs", fmt.Sprint(ids, order, err), "map[3:UID8-1700000123 8:UID1-1700000123] map[3:2 8:1] <nil>")
+	want(t, "name", courierName([]byte("1.a\xe4 b+c")), "1.a+E4+20b+2Bc")
+}
+
 // TestCourierIsNotTakenOver beside a uidlist, or from files that make no sense.
 func TestCourierIsNotTakenOver(t *testing.T) {
 	s := courierMaildir(t)

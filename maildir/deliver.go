@@ -283,7 +283,7 @@ func (d *Delivery) settle(date time.Time) error {
 
 // show gives the message its name in cur or new.
 func (d *Delivery) show(dir int, name string) error {
-	if err := unix.Renameat2(d.folder.tmp, d.tmpName, dir, name, unix.RENAME_NOREPLACE); err != nil {
+	if err := rename(d.folder.tmp, d.tmpName, dir, name); err != nil {
 		return fmt.Errorf("rename %s: %w", name, err)
 	}
 	d.done = true

@@ -22,6 +22,7 @@ const (
 	lockPatience  = 60 * time.Second  // how long to wait for a lock
 	lockUnchanged = 120 * time.Second // a lock that nobody touches that long is stale
 	lockYoung     = 2 * time.Second   // a lock of a dead process may be just being made
+	lockSlack     = 5 * time.Second   // by which the clock may have been set since a lock was made
 	lockTouch     = 10 * time.Second  // so often the holder shows that it lives
 )
 
@@ -150,6 +151,27 @@ func (l *dotlock) release() {
 	}
 }
 
+// holds says whether a process of this machine may be that which made a lock some
+// time ago: it runs, and has for as long. Else another process has its number now,
+// as after a start of the machine.
+func holds(pid int, ago time.Duration) bool {
+	if syscall.Kill(pid, 0) == syscall.ESRCH {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if err != nil || len(fields) < 20 {
+		return err == nil || !errors.Is(err, os.ErrNotExist) // of others' processes it may not be seen
+	}
+	started, err := strconv.ParseInt(fields[19], 10, 64) // proc_pid_stat(5): field 22, in ticks
+	var now unix.Timespec
+	if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+		return true
+	}
+	const ticks = 100 // a second: USER_HZ is the same on all that we build for
+	return time.Duration(now.Nano())-time.Duration(started)*time.Second/ticks > ago-lockSlack
+}
+
 // breakStale removes a lock whose owner has died, or that is too old. It is
 // renamed first and looked at again: what turns out to be the new lock of a
 // third is put back.
@@ -171,8 +193,9 @@ func breakStale(dir int, name string) bool {
 	p, err := strconv.Atoi(pid)
 	dead := n == 0 // the power failed before the owner's name was on the disk
 	if err == nil && p > 0 && owner == host {
-		before := max(st.Mtim.Sec, st.Ctim.Sec) < bootTime()-bootSlack
-		dead = before || syscall.Kill(p, 0) == syscall.ESRCH
+		if dead = !holds(p, age); !dead {
+			return false // however old, as Dovecot has it
+		}
 	}
 	dead = dead && age > lockYoung
 	if !dead && age < lockUnchanged {
@@ -186,7 +209,7 @@ func breakStale(dir int, name string) bool {
 		return err == unix.ENOENT
 	}
 	if unix.Fstatat(dir, aside, &again, unix.AT_SYMLINK_NOFOLLOW) == nil && again.Ino != st.Ino {
-		unix.Renameat2(dir, aside, dir, name, unix.RENAME_NOREPLACE)
+		rename(dir, aside, dir, name)
 		return false
 	}
 	unix.Unlinkat(dir, aside, 0)

@@ -45,3 +45,22 @@ func TestLiveLock(t *testing.T) {
 		os.Remove(filepath.Join(s.root, uidlistLock))
 	}
 }
+
+// TestHolds: a lock's owner is as old as the lock at least, however old that is.
+func TestHolds(t *testing.T) {
+	for name, c := range map[string]struct {
+		pid  int
+		ago  time.Duration
+		want bool
+	}{
+		"its own":        {os.Getpid(), 0, true},
+		"long-lived":     {1, time.Second, true},
+		"number reused":  {os.Getpid(), time.Hour, false},
+		"before a start": {1, 1000 * 24 * time.Hour, false},
+		"nobody":         {999999999, 0, false},
+	} {
+		if got := holds(c.pid, c.ago); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

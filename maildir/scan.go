@@ -274,7 +274,7 @@ func (f *Folder) takeOut(e *found) error {
 		info = []byte("2,")
 	}
 	target := string(e.key) + ":" + string(info)
-	err := unix.Renameat2(f.new, name, f.cur, target, unix.RENAME_NOREPLACE)
+	err := rename(f.new, name, f.cur, target)
 	if err == unix.ENOENT {
 		return err
 	}

@@ -173,7 +173,10 @@ func (s *Store) Create(name string) error {
 	if err := os.WriteFile(filepath.Join(path, "maildirfolder"), nil, 0o600); err != nil {
 		return err
 	}
-	return s.syncPath(path)
+	if err := s.syncPath(path); err != nil {
+		return err
+	}
+	return s.syncRoot()
 }
 
 // deletedPrefix begins the name of a folder that is being deleted: no folder's
@@ -229,7 +232,7 @@ func (s *Store) Rename(from, to string) error {
 		return ErrNoFolder
 	}
 	for _, name := range moved {
-		err := unix.Renameat2(unix.AT_FDCWD, s.path(name), unix.AT_FDCWD, s.path(to+name[len(from):]), unix.RENAME_NOREPLACE)
+		err := rename(unix.AT_FDCWD, s.path(name), unix.AT_FDCWD, s.path(to+name[len(from):]))
 		if err != nil {
 			return fmt.Errorf("rename %s: %w", name, err)
 		}

@@ -151,15 +151,18 @@ func parseUIDRecord(line []byte, version int) (r uidRecord, ok bool) {
 		return r, false
 	}
 	r.uid, rest = uint32(uid), rest[1:]
+	if len(rest) == 0 {
+		return r, false
+	}
 	if version == 3 {
-		i := bytes.IndexByte(rest, ':')
-		if i < 0 || i > 0 && rest[i-1] != ' ' {
-			return r, false
+		if rest[0] != ':' { // a field's value may have colons
+			i := bytes.Index(rest, []byte(" :"))
+			if i < 0 {
+				return r, false
+			}
+			r.fields, rest = bytes.TrimRight(rest[:i], " "), rest[i+1:]
 		}
-		if i > 0 {
-			r.fields = bytes.TrimRight(rest[:i], " ")
-		}
-		rest = rest[i+1:]
+		rest = rest[1:]
 	}
 	r.key, _, _ = splitName(rest)
 	return r, len(r.key) > 0 && bytes.IndexByte(r.key, '/') < 0

@@ -130,3 +130,15 @@ func comesBack(t *testing.T, u *uidlist) {
 		t.Errorf("%q came back as %+v: %v", u.records, again, err)
 	}
 }
+
+// TestColonInField: only the file's name begins with one.
+func TestColonInField(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,", "x")
+	put(t, s, "cur/b:2,", "x")
+	put(t, s, uidlistName, "3 V17 N9 Gx\n4 P12:34 O2 :a:2,\n5 :b\n")
+	f := open(t, s, Inbox)
+	want(t, "UIDs", keys(f), "4:a 5:b")
+	ids, order, err := f.UIDLs()
+	want(t, "UIDLs", fmt.Sprint(ids, order, err), "map[4:12:34] map[4:2] <nil>")
+}

@@ -77,7 +77,7 @@ func (s *Store) SetAside(name string) error {
 		return err
 	}
 	defer lock.release()
-	err = unix.Renameat2(f.dir, uidlistName, f.dir, uidlistName+".before-migrate", unix.RENAME_NOREPLACE)
+	err = rename(f.dir, uidlistName, f.dir, uidlistName+".before-migrate")
 	if err != nil && err != unix.ENOENT {
 		return fmt.Errorf("rename %s to %s.before-migrate: %w", uidlistName, uidlistName, err)
 	}

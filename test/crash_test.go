@@ -296,6 +296,29 @@ func TestErrorsAnywhere(t *testing.T) {
 	t.Logf("%d sessions", runs)
 }
 
+// TestWithoutNoReplace: NFS, 9p and others answer EINVAL to a rename that may
+// replace nothing. All works there all the same.
+func TestWithoutNoReplace(t *testing.T) {
+	c, template := newCrash(t)
+	for _, errno := range []string{"EINVAL", "ENOSYS"} {
+		c.prepare(template)
+		trace := filepath.Join(filepath.Dir(c.box), "trace")
+		c.tool = []string{"strace", "-f", "-qq", "-o", trace, "-e", "trace=renameat2", "-e", "inject=renameat2:error=" + errno}
+		c.run(nil)
+		for _, s := range steps {
+			if !c.acks[s.name] {
+				t.Errorf("%s: %s failed", errno, s.name)
+			}
+		}
+		for _, problem := range c.check() {
+			t.Errorf("%s: %s", errno, problem)
+		}
+		if !strings.Contains(readFile(t, trace), "(INJECTED)") {
+			t.Errorf("%s: no call failed", errno)
+		}
+	}
+}
+
 // crashStride is how many calls are passed over; `make crashtest` passes over none.
 func crashStride(n int) int {
 	if os.Getenv("SMAIL_CRASHTEST") != "" {

@@ -57,6 +57,9 @@ func kick(args []string, out io.Writer) error {
 				continue
 			}
 			fd, err := tell(p)
+			if errors.Is(err, unix.ESRCH) || err == errEnded { // it ends by itself
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("session %d of %s: %w", p.PID, r.User, err)
 			}
@@ -75,6 +78,8 @@ func kick(args []string, out io.Writer) error {
 	return nil
 }
 
+var errEnded = errors.New("it has just ended")
+
 // tell sends the signal that a session explains to its client.
 func tell(p sessionfile.Process) (pidfd int, err error) {
 	fd, err := unix.PidfdOpen(p.PID, 0)
@@ -82,7 +87,7 @@ func tell(p sessionfile.Process) (pidfd int, err error) {
 		return -1, os.NewSyscallError("pidfd_open", err)
 	}
 	if !p.Runs() {
-		err = errors.New("it has just ended")
+		err = errEnded
 	} else {
 		err = os.NewSyscallError("pidfd_send_signal", unix.PidfdSendSignal(fd, unix.SIGUSR1, nil, 0))
 	}

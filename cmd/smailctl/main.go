@@ -92,14 +92,21 @@ func usage(w io.Writer) {
 func flags(name string, args []string, define func(*flag.FlagSet), most int) ([]string, error) {
 	set := flag.NewFlagSet("smailctl "+name, flag.ContinueOnError)
 	define(set)
-	if err := set.Parse(args); err != nil {
-		return nil, errUsage
+	var rest []string
+	for { // flags may stand behind arguments
+		if err := set.Parse(args); err != nil {
+			return nil, errUsage
+		}
+		if set.NArg() == 0 {
+			break
+		}
+		rest, args = append(rest, set.Arg(0)), set.Args()[1:]
 	}
-	if set.NArg() > most {
+	if len(rest) > most {
 		set.Usage()
 		return nil, errUsage
 	}
-	return set.Args(), nil
+	return rest, nil
 }
 
 // usageOf says how a command is called.

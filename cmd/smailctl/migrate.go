@@ -85,7 +85,7 @@ func (m *migration) folder(s *maildir.Store, name string, w io.Writer) error {
 		m.print(name, "before", before)
 		return nil
 	}
-	if m.from == "courier" && before.Origin == "Courier" && now.UIDValidity != before.UIDValidity {
+	if m.from == "courier" && before.Origin == "Courier" && compare(before, now) != nil {
 		if err := s.SetAside(name); err != nil {
 			return err
 		}

@@ -205,8 +205,8 @@ func (s *session) stat() error {
 			continue
 		}
 		size, err := s.size(i)
-		if err != nil && !errors.Is(err, maildir.ErrGone) {
-			return s.broken(err)
+		if err != nil {
+			size = s.unknownSize(err)
 		}
 		count++
 		octets += size
@@ -233,15 +233,22 @@ func (s *session) listing(args []string, value func(int) (string, error)) error 
 			continue
 		}
 		v, err := value(i)
-		if errors.Is(err, maildir.ErrGone) {
-			v = "0" // the number stays: RFC 1939 section 5
-		} else if err != nil {
-			return err // a line is missing: nothing sensible can follow
+		if err != nil {
+			v = strconv.FormatInt(s.unknownSize(err), 10)
 		}
 		s.w.WriteString(strconv.Itoa(i+1) + " " + v + "\r\n")
 	}
 	_, err := s.w.WriteString(".\r\n")
 	return err
+}
+
+// unknownSize is that of a message that is gone or cannot be read, such as another
+// user's file. Its number stays (RFC 1939 section 5), so that all others are to be had.
+func (s *session) unknownSize(err error) int64 {
+	if !errors.Is(err, maildir.ErrGone) {
+		logline.Error("message not read", "reason", err.Error())
+	}
+	return 0
 }
 
 // broken answers a command whose message cannot be read.
@@ -369,8 +376,9 @@ func (s *session) uidl(i int) string {
 	return fmt.Sprintf("%08x%08x", m.UID, s.box.UIDValidity)
 }
 
-// printable makes a file name a unique id: RFC 1939 section 7 allows 70
-// characters from ! to ~.
+// printable makes a file name a unique id, of characters from ! to ~: RFC 1939 section 7.
+// That allows 70, but the servers before did not cut them, and to clients it is
+// another message that has another id.
 func printable(key string) string {
 	b := []byte(key)
 	for i, c := range b {
@@ -378,5 +386,5 @@ func printable(key string) string {
 			b[i] = '_'
 		}
 	}
-	return string(b[:min(len(b), 70)])
+	return string(b)
 }
