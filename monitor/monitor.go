@@ -374,8 +374,5 @@ func (c *connection) enter(who *account, e *entry) (err error) {
 	if e.auth, err = c.relayAuth(); err != nil {
 		return err
 	}
-	if e.by == "recent" {
-		return nil // sending by recent login must not make itself recent
-	}
-	return c.record(who) // last: a login that fails lets nobody send
+	return c.record(who, e.by == "recent") // last: a login that fails lets nobody send
 }

@@ -44,15 +44,19 @@ func (c *connection) recent() error {
 	return c.become(who, entry{by: "recent", since: r.First.String()})
 }
 
-// record enters a login by password in the session file.
-func (c *connection) record(who *account) error {
+// record enters a login in the session file. One by a recent login makes nobody
+// recent: sending must not prolong itself.
+func (c *connection) record(who *account, recent bool) error {
 	r := sessionfile.New(who.uid, who.name, c.peer.Addr(), c.Service)
+	if recent {
+		r = sessionfile.NewVisit(who.uid, who.name, c.peer.Addr(), c.Service)
+	}
 	err := sessionfile.Add(c.Config.SessionFile, r, c.Config.RelayWindow, c.Config.MaxSessionsPerUser)
 	if errors.Is(err, sessionfile.ErrTooMany) {
 		return err
 	}
-	if err == nil && c.Config.RelayFolder != "" {
-		err = c.publish(who)
+	if err == nil && c.Config.RelayFolder != "" && !c.Config.RelayLiveOnly { // the MTA cannot see who is live
+		err = sessionfile.Announce(c.Config.SessionFile, c.Config.RelayFolder, c.peer.Addr(), c.rule(), c.addresses)
 	}
 	if err != nil { // costs the user nothing but sending without a login
 		logline.Error("session file not written", "reason", err.Error())
@@ -60,20 +64,13 @@ func (c *connection) record(who *account) error {
 	return nil
 }
 
-// publish tells the MTA whose address the peer's is now, if it is one user's.
-func (c *connection) publish(who *account) error {
-	recs, err := sessionfile.At(c.Config.SessionFile, c.peer.Addr())
-	if err != nil {
-		return err
-	}
-	if _, ok := c.rule().Sender(recs, c.peer.Addr()); !ok {
-		return sessionfile.Withdraw(c.Config.RelayFolder, c.peer.Addr())
-	}
-	own, err := sender.Of(who.name, c.Config.Hostname, c.Config.LoginDomains, c.Config.SendersFile)
+// addresses returns those that are a user's.
+func (c *connection) addresses(user string) []string {
+	own, err := sender.Of(user, c.Config.Hostname, c.Config.LoginDomains, c.Config.SendersFile)
 	if err != nil {
 		logline.Warn("senders file", "reason", err.Error())
 	}
-	return sessionfile.Publish(c.Config.RelayFolder, c.peer.Addr(), who.name, own.List(), c.Config.RelayWindow)
+	return own.List()
 }
 
 // void keeps an address with a wrong password from sending without one.

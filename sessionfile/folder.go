@@ -2,6 +2,7 @@ package sessionfile
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,8 +15,8 @@ import (
 // name. Its lines are that user's addresses, each followed by ": " and his name;
 // when it was written says how long it counts.
 
-// Publish writes the file of an address, and drops those that count no longer.
-func Publish(folder string, addr netip.Addr, user string, addresses []string, window time.Duration) error {
+// publish writes the file of an address, and drops those that count no longer.
+func publish(folder string, addr netip.Addr, user string, addresses []string, window time.Duration) error {
 	err := MakeFolder(folder)
 	if err != nil {
 		return err
@@ -30,8 +31,16 @@ func Publish(folder string, addr netip.Addr, user string, addresses []string, wi
 		os.Remove(tmp)
 		return err
 	}
-	return errors.Join(os.Chmod(tmp, 0o644), os.Rename(tmp, path), dropOld(folder, window))
+	err = errors.Join(os.Chmod(tmp, 0o644), os.Rename(tmp, path))
+	if rand.IntN(dropEvery) == 0 {
+		err = errors.Join(err, dropOld(folder, window))
+	}
+	return err
 }
+
+// dropEvery is how many logins there are to one that looks at all files: a file says
+// itself how long it counts.
+const dropEvery = 32
 
 // Withdraw removes the file of an address.
 func Withdraw(folder string, addr netip.Addr) error {

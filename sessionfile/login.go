@@ -16,7 +16,7 @@ var ErrTooMany = errors.New("too many sessions of this user")
 // stale ones go without any being slow.
 const sweepStep = 32
 
-// Add enters a login. maxPerUser bounds the user's live sessions; records
+// Add enters a login, or a session by a recent one. maxPerUser bounds the user's live sessions; records
 // without any and with no login within window are stale. Where the file is full
 // the oldest without a session gives way.
 func Add(path string, r Record, window time.Duration, maxPerUser int) error {
@@ -44,8 +44,7 @@ func Add(path string, r Record, window time.Duration, maxPerUser int) error {
 	}
 	at, old := t.roomFor(r, records)
 	if at >= 0 {
-		r.First, r.Logins, r.Relays = old.First, old.Logins+1, old.Relays
-		r.Live = append(old.Live, r.Live...)
+		r = old.joined(r, window)
 	} else if at, err = t.place(place); err != nil {
 		return err
 	}
@@ -53,6 +52,20 @@ func Add(path string, r Record, window time.Duration, maxPerUser int) error {
 		return err
 	}
 	return t.sweep(at, window)
+}
+
+// joined returns the record with another login in it, or with a session by a recent
+// one, which leaves all else as it was. One that counted no longer begins anew.
+func (r Record) joined(next Record, window time.Duration) Record {
+	switch {
+	case next.Void:
+		r.Live = append(r.Live, next.Live...)
+		return r
+	case !r.Void && (len(r.Live) > 0 || r.within(window)):
+		next.First, next.Logins, next.Relays = r.First, r.Logins+1, r.Relays
+	}
+	next.Live = append(r.Live, next.Live...)
+	return next
 }
 
 // live counts the sessions of records, which may be too many by some of which

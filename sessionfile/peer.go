@@ -69,7 +69,7 @@ func (rule Rule) Sender(recs []Record, addr netip.Addr) (found Record, ok bool) 
 		}
 	}
 	for _, r := range recs {
-		if r.Addr != addr || len(r.Sessions()) == 0 && (rule.LiveOnly || !r.within(rule.Window)) {
+		if !rule.counts(r, addr) {
 			continue
 		}
 		if found.User != "" && found.UID != r.UID {
@@ -82,8 +82,31 @@ func (rule Rule) Sender(recs []Record, addr netip.Addr) (found Record, ok bool) 
 	return found, found.User != "" && !found.Void
 }
 
-// Grant lets the peer send without a login of its own, and counts it. ok is
-// false where nobody vouches for it.
+// counts says whether a record says who is at an address now.
+func (rule Rule) counts(r Record, addr netip.Addr) bool {
+	return r.Addr == addr && (len(r.Sessions()) > 0 || !rule.LiveOnly && r.within(rule.Window))
+}
+
+// Announce tells an MTA who may send from an address now, under the lock: it writes
+// the address's file in the folder, with what addresses returns for its one user, or
+// removes it.
+func Announce(path, folder string, addr netip.Addr, rule Rule, addresses func(user string) []string) error {
+	t, unlock, err := open(path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	recs, _ := t.at(addr)
+	r, ok := rule.Sender(recs, addr)
+	if !ok {
+		return Withdraw(folder, addr)
+	}
+	return publish(folder, addr, r.User, addresses(r.User), rule.Window)
+}
+
+// Grant lets the peer send without a login of its own, and counts it. The record is
+// one of those that vouch for it, with the first login of them all. ok is false
+// where nobody does.
 func Grant(path string, addr netip.Addr, rule Rule) (r Record, ok bool, err error) {
 	recs, err := At(path, addr)
 	if err != nil {
@@ -101,13 +124,18 @@ func Grant(path string, addr netip.Addr, rule Rule) (r Record, ok bool, err erro
 	if r, ok = rule.Sender(recs, addr); !ok {
 		return r, false, nil
 	}
+	first := r.First
 	for i := range recs {
+		if rule.counts(recs[i], r.Addr) && !recs[i].Void {
+			first = min(first, recs[i].First)
+		}
 		if recs[i].UID == r.UID && recs[i].Service == r.Service && recs[i].First == r.First {
 			r.Relays++
-			return r, true, t.put(places[i], r.line())
+			err = t.put(places[i], r.line())
 		}
 	}
-	return r, true, nil
+	r.First = first
+	return r, true, err
 }
 
 // at returns the records of an address, and where they stand.

@@ -17,7 +17,7 @@
 //
 // A record is a user's logins to a service from an address: uid, the address
 // (IPv4-mapped ones unmapped, no zone), service; + or, once void for sending
-// without a login, -; the first and the last login in seconds since boot
+// without a login, -, as is one that only a session by a recent login has made; the first and the last login in seconds since boot
 // (CLOCK_BOOTTIME, which nobody can step); how many there were; how many times
 // sending without one was granted; up to three live sessions, each as pid (of the
 // monitor that waits for it, with pam_session held) and the time that process
@@ -85,6 +85,14 @@ func New(uid int, user string, addr netip.Addr, service string) Record {
 	now := Now().Truncate(time.Millisecond) // as it is written
 	return Record{UID: uid, User: user, Addr: addr.Unmap().WithZone(""), Service: service,
 		First: now, Last: now, Logins: 1, Live: []Process{{os.Getpid(), start}}}
+}
+
+// NewVisit returns the record of a session of this process that a recent login
+// stands for: it is seen and can be ended, but vouches for nobody.
+func NewVisit(uid int, user string, addr netip.Addr, service string) Record {
+	r := New(uid, user, addr, service)
+	r.Void = true
+	return r
 }
 
 // Sessions returns the sessions of the record that still run.

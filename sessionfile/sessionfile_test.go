@@ -353,3 +353,48 @@ func resum(line []byte) []byte {
 	b := append([]byte(nil), line[:sumAt]...)
 	return fmt.Appendf(b, "%08x\n", crc32.ChecksumIEEE(b))
 }
+
+// TestVisit: a session by a recent login is there, and vouches for nobody; it leaves
+// what a login of the same service says.
+func TestVisit(t *testing.T) {
+	path, rule := filepath.Join(t.TempDir(), "sessions"), Rule{Window: time.Hour}
+	addr := netip.MustParseAddr("192.0.2.7")
+	add := func(r Record) {
+		t.Helper()
+		if err := Add(path, r, rule.Window, 50); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sends := func() bool {
+		recs, err := At(path, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, ok := rule.Sender(recs, addr)
+		return ok
+	}
+	add(NewVisit(1000, "alice", addr, "submissions"))
+	recs, _ := Read(path)
+	if len(recs) != 1 || !recs[0].Void || len(recs[0].Sessions()) != 1 || sends() {
+		t.Errorf("alone: %+v", recs)
+	}
+	add(New(1000, "alice", addr, "submissions"))
+	add(NewVisit(1000, "alice", addr, "submissions"))
+	recs, _ = Read(path)
+	if len(recs) != 1 || recs[0].Void || len(recs[0].Sessions()) != 3 || recs[0].Logins != 1 || !sends() {
+		t.Errorf("with a login: %+v", recs)
+	}
+	add(New(1000, "alice", addr, "imaps"))
+	first, ok, err := Grant(path, addr, rule)
+	if err != nil || !ok || first.First != recs[0].First {
+		t.Errorf("granted since %v, not %v", first.First, recs[0].First)
+	}
+	if _, err := Void(path, addr); err != nil || sends() {
+		t.Errorf("void: %v", err)
+	}
+	again := New(1000, "alice", addr, "imaps")
+	add(again)
+	if r, ok, err := Grant(path, addr, rule); err != nil || !ok || r.First < again.First {
+		t.Errorf("after another login since %v, not %v; %v", r.First, again.First, err)
+	}
+}

@@ -28,7 +28,7 @@ var arrows = map[string]string{
 	"cmd/smail-front":   "front logline",
 	"cmd/smail-imap":    "session session/imapd maildir",
 	"cmd/smail-pop3":    "session session/pop3d maildir",
-	"cmd/smail-submit":  "session session/submitd maildir login logline",
+	"cmd/smail-submit":  "session session/submitd sessionfile maildir login logline",
 	"cmd/smailctl":      "config sender sessionfile maildir imap message",
 	"cmd/smail-policyd": "config sender sessionfile logline",
 	"internal/cores":    "",

@@ -40,8 +40,45 @@ func TestRecentLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(b), "submissions") || strings.Count(string(b), h.alice.Username) != 1 {
+	if !strings.Contains(string(b), " submissions - ") || strings.Contains(string(b), " submissions + ") || strings.Count(string(b), h.alice.Username) != 2 {
 		t.Errorf("session file:\n%s", b)
+	}
+}
+
+// TestRecentLoginEnds: what ends it ends it for a session that goes on, too.
+func TestRecentLoginEnds(t *testing.T) {
+	h := newHost(t)
+	h.serve("imaps", "submissions")
+	me := h.alice.Username
+	begin := func() *dialogue {
+		h.login().until("b LOGOUT", "b OK")
+		d := h.dial("submissions")
+		d.until("EHLO x", "250 ")
+		d.expect("MAIL FROM:<"+me+"@localhost>", "250")
+		d.expect("RSET", "250")
+		d.expect("MAIL FROM:<"+me+"@localhost>", "250")
+		d.expect("RSET", "250")
+		return d
+	}
+	d := begin()
+	h.dial("imaps").until("a LOGIN "+me+" wrong", "a NO")
+	d.expect("MAIL FROM:<"+me+"@localhost>", "530")
+	d.expect("QUIT", "221")
+	d = begin()
+	if out, err := h.ctl("", "forget", "127.0.0.1"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	d.expect("MAIL FROM:<"+me+"@localhost>", "530")
+	d.expect("QUIT", "221")
+	d = begin()
+	if out, err := h.ctl("", "who"); err != nil || !strings.Contains(out, " submissions ") {
+		t.Errorf("who: %v\n%s", err, out)
+	}
+	if out, err := h.ctl("", "kick", "127.0.0.1"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := d.line(); !strings.HasPrefix(got, "421 4.3.2 The administrator") {
+		t.Errorf("kicked: %q", got)
 	}
 }
 

@@ -9,6 +9,7 @@ package main
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 	"smail/maildir"
 	"smail/session"
 	"smail/session/submitd"
+	"smail/sessionfile"
 )
 
 func main() {
@@ -31,7 +33,7 @@ func main() {
 	s.Conn.SetTimeout(s.Config.IdleTimeout / 3)
 	s.Conn.HeedSignals()
 	o := submitd.Options{Config: s.Config, User: s.User, Home: s.Home, Peer: s.Peer, Recent: s.Recent, Since: s.Since,
-		Counts: s.Counts, Interrupted: session.ErrInterrupted, Ending: s.Conn.Ending}
+		Vouched: func() bool { return vouched(s) }, Counts: s.Counts, Interrupted: session.ErrInterrupted, Ending: s.Conn.Ending}
 	if s.Hello != nil && os.Getenv("SMAIL_RELAY_AUTH") != "" {
 		if o.RelayAuth, err = readCredentials(os.NewFile(login.FDRelayAuth, "relay_auth")); err != nil {
 			logline.Error("relay_auth", "reason", err.Error())
@@ -67,7 +69,21 @@ func confine(s *session.Session) error {
 	if err := session.NoNewPrivileges(); err != nil {
 		return err
 	}
-	return session.ConfineSending(dirs, []string{s.Counts}, []string{s.Config.SendersFile})
+	return session.ConfineSending(dirs, []string{s.Counts}, []string{s.Config.SendersFile, s.Config.SessionFile})
+}
+
+// vouched says whether the recent login that this session began with still stands for
+// one: a wrong password from there, another user, or the administrator may have
+// ended that.
+func vouched(s *session.Session) bool {
+	peer, err := netip.ParseAddr(s.Peer)
+	if err != nil {
+		return false
+	}
+	recs, err := sessionfile.At(s.Config.SessionFile, peer)
+	rule := sessionfile.Rule{Window: s.Config.RelayWindow, LiveOnly: s.Config.RelayLiveOnly, Deny: s.Config.RelayDenyNetworks}
+	r, ok := rule.Sender(recs, peer)
+	return err == nil && ok && r.UID == os.Getuid()
 }
 
 // readCredentials reads a name and a password, on a line each.

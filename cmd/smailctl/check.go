@@ -60,6 +60,7 @@ func check(args []string, out io.Writer) error {
 	checkSessionFile(r, cfg)
 	checkRelay(r, cfg)
 	checkRelayAuth(r, cfg)
+	checkRelayFolder(r, cfg)
 	checkSenders(r, cfg)
 	checkSockets(r)
 	if user != "" {

@@ -45,6 +45,13 @@ func checkRelay(r *report, cfg *config.Config) {
 	}
 }
 
+// checkRelayFolder says what the folder cannot say.
+func checkRelayFolder(r *report, cfg *config.Config) {
+	if cfg.RelayFolder != "" && cfg.RelayLiveOnly {
+		r.warn("relay_folder", "nothing is written to it with relay_live_only: a file cannot tell whether a session is open")
+	}
+}
+
 // checkRelayAuth looks whether smaild will take the file.
 func checkRelayAuth(r *report, cfg *config.Config) {
 	path := cfg.RelayAuth

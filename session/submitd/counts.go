@@ -47,7 +47,8 @@ type visitor struct {
 var (
 	errMessages   = reply(452, smtp.EnhancedCode{4, 7, 1}, "Too many messages within an hour; try again later")
 	errRecipients = reply(452, smtp.EnhancedCode{4, 7, 1}, "Too many recipients within an hour; try again later")
-	errVisits     = reply(530, smtp.EnhancedCode{5, 7, 0}, "Log in to send more")
+	errVisits     = reply(530, smtp.EnhancedCode{5, 7, 0}, "Too many messages without AUTH: log in to send more")
+	errRecent     = reply(530, smtp.EnhancedCode{5, 7, 0}, "Log in to send more")
 )
 
 // reserve counts a message of so many recipients, or says why it may not be

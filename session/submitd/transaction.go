@@ -54,6 +54,9 @@ func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
 	if t.begun { // RFC 5321 section 4.1.4
 		return reply(503, smtp.EnhancedCode{5, 5, 1}, "A message has begun already")
 	}
+	if t.Recent && t.Vouched != nil && !t.Vouched() {
+		return errRecent
+	}
 	if from != "" {
 		if err := checkAddress(from, opts.UTF8); err != nil {
 			return err
