@@ -174,7 +174,14 @@ func AppendString[T string | []byte](b []byte, s T) []byte {
 		b = append(b, '{')
 		b = strconv.AppendInt(b, int64(len(s)), 10)
 		b = append(b, "}\r\n"...)
-		return append(b, s...)
+		at := len(b)
+		b = append(b, s...)
+		for i := at; i < len(b); i++ {
+			if b[i] == 0 { // which no literal may hold
+				b[i] = 0x80
+			}
+		}
+		return b
 	}
 	return appendQuoted(b, s)
 }

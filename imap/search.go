@@ -43,13 +43,20 @@ func (k *SearchKey) Clone() SearchKey {
 	return c
 }
 
-// FixSaved puts UIDs for $, whatever is saved later.
-func (k *SearchKey) FixSaved(saved NumSet) {
-	if k.Set.IsSaved() && len(saved) > 0 {
+// Fix puts UIDs for $ and for message numbers, which mean something else later: RFC
+// 5267 section 4.3.
+func (k *SearchKey) Fix(saved NumSet, uidsOf func(numbers NumSet) NumSet) {
+	switch {
+	case k.Set.IsSaved():
 		k.Name, k.Set = "UID", slices.Clone(saved)
+	case k.Name == "SET":
+		k.Name, k.Set = "UID", uidsOf(k.Set)
+	}
+	if k.Name == "UID" && len(k.Set) == 0 {
+		*k = SearchKey{Name: "NOT", Keys: []SearchKey{{Name: "ALL"}}}
 	}
 	for i := range k.Keys {
-		k.Keys[i].FixSaved(saved)
+		k.Keys[i].Fix(saved, uidsOf)
 	}
 }
 

@@ -25,7 +25,7 @@ func TestOpenDuringCopy(t *testing.T) {
 		for range 15 {
 			var dest *Folder
 			if dest, err = s.OpenTarget("To"); err == nil {
-				_, _, err = f.Copy(all(f), dest)
+				_, _, err = f.Copy(all(f), dest, always)
 				dest.Close()
 			}
 		}
@@ -99,7 +99,7 @@ func TestOppositeCopies(t *testing.T) {
 			os.Rename(filepath.Join(s.root, "."+names[0], "cur", name(f, i)), filepath.Join(s.root, "."+names[0], "cur", f.Key(i)+":2,S"))
 		}
 		go func() {
-			_, _, err := f.Copy(all(f), dest)
+			_, _, err := f.Copy(all(f), dest, always)
 			done <- err
 		}()
 	}
@@ -140,7 +140,7 @@ func TestCopyLooksAgain(t *testing.T) {
 	beside := open(t, other(t, s), Inbox)
 	os.Rename(filepath.Join(s.root, "cur/a:2,"), filepath.Join(s.root, "cur/a:2,S"))
 	put(t, s, "new/b", "x")
-	_, to, err := f.Copy([]int{0}, f)
+	_, to, err := f.Copy([]int{0}, f, always)
 	if err != nil || len(to) != 1 || to[0] != 2 {
 		t.Fatalf("copied to %v, %v", to, err)
 	}

@@ -12,7 +12,7 @@ import (
 // Copy copies the messages at places into another folder, and returns the UIDs
 // of those that were still there: from[i] became to[i]. All of these are
 // copied, or none.
-func (f *Folder) Copy(places []int, dest *Folder) (from, to []uint32, err error) {
+func (f *Folder) Copy(places []int, dest *Folder, step func() error) (from, to []uint32, err error) {
 	size := int64(0)
 	if f.store.hasQuota() {
 		for _, place := range places {
@@ -28,7 +28,7 @@ func (f *Folder) Copy(places []int, dest *Folder) (from, to []uint32, err error)
 			return err
 		}
 		return dest.changing(func() error {
-			err := t.run(f.linkTo)
+			err := t.run(f.linkTo, step)
 			if err == nil {
 				err = dest.syncDir(dest.cur)
 			}
@@ -51,7 +51,7 @@ func (f *Folder) Copy(places []int, dest *Folder) (from, to []uint32, err error)
 
 // Move moves messages. It stops at the first error; what was moved stays so
 // and is returned with it.
-func (f *Folder) Move(places []int, dest *Folder) (from, to []uint32, err error) {
+func (f *Folder) Move(places []int, dest *Folder, step func() error) (from, to []uint32, err error) {
 	err = inOrder(f, dest, func() error {
 		t, err := f.newTransfer(places, dest)
 		if err != nil {
@@ -59,7 +59,7 @@ func (f *Folder) Move(places []int, dest *Folder) (from, to []uint32, err error)
 		}
 		return dest.changing(func() error {
 			return f.changing(func() error {
-				err := t.run(f.renameTo)
+				err := t.run(f.renameTo, step)
 				err = errors.Join(err, dest.syncDir(dest.cur), f.syncDir(f.cur))
 				from, to = t.finish()
 				f.hold(len(t.done))
@@ -129,10 +129,13 @@ func sizesOf(r *record) string {
 
 // run puts each message, as far as it is still there. Where it has to look for
 // one, new messages wait: their UIDs come behind the reserved ones.
-func (t *transfer) run(put func(r *record, dest *Folder, name string) error) error {
+func (t *transfer) run(put func(r *record, dest *Folder, name string) error, step func() error) error {
 	t.dest.reserving = true
 	defer func() { t.dest.reserving = false }()
 	for i, place := range t.places {
+		if err := step(); err != nil {
+			return err
+		}
 		r := t.f.record(t.f.number(place))
 		flags, err := t.f.translate(r.flags, t.dest)
 		if err != nil {

@@ -18,6 +18,7 @@ type Delivery struct {
 	key     string
 	size    int64 // as stored
 	crlf    int64 // with CRLF line ends
+	pairs   int64 // line ends that came as CRLF
 	last    byte  // as stored
 	heldCR  bool  // a CR that may be half of a line's end
 	written int64 // in the file, of which the disk was given the first sent
@@ -56,6 +57,8 @@ func (d *Delivery) Write(p []byte) (int, error) {
 			if err := d.store([]byte{'\r'}); err != nil {
 				return 0, err
 			}
+		} else {
+			d.pairs++
 		}
 	}
 	for len(p) > 0 {
@@ -72,6 +75,7 @@ func (d *Delivery) Write(p []byte) (int, error) {
 			d.heldCR = true
 			p = nil
 		case p[1] == '\n' && d.last != '\r': // CR CR LF has a CR of its own
+			d.pairs++
 			p = p[1:]
 		default:
 			if err := d.store(p[:1]); err != nil {
@@ -82,6 +86,10 @@ func (d *Delivery) Write(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// BareLF says whether the message has line ends that were not CRLF. They are not
+// told from those that were, and are CRLF when the message is read.
+func (d *Delivery) BareLF() bool { return d.crlf-d.size != d.pairs }
 
 // store takes bytes as they are to be stored. In p a CR stands only alone.
 func (d *Delivery) store(p []byte) error {

@@ -16,13 +16,13 @@ func TestGUIDs(t *testing.T) {
 	deliver(t, in, "Subject: b\n\nb\n", 0)
 	guid, b := in.GUID(0), in.GUID(1)
 	want(t, "GUID", guid, in.Key(0))
-	if _, _, err := in.Copy([]int{0}, two); err != nil {
+	if _, _, err := in.Copy([]int{0}, two, always); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := two.Copy([]int{0}, two); err != nil {
+	if _, _, err := two.Copy([]int{0}, two, always); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := in.Move([]int{1}, two); err != nil {
+	if _, _, err := in.Move([]int{1}, two, always); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range []*Folder{two, open(t, other(t, s), "Two")} {

@@ -143,10 +143,10 @@ func TestMoreKeywords(t *testing.T) {
 	if _, err := work.AddKeywords(names[20:]); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.Copy([]int{1}, work); err != nil {
+	if _, _, err := f.Copy([]int{1}, work, always); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.Move([]int{0}, work); err != nil {
+	if _, _, err := f.Move([]int{0}, work, always); err != nil {
 		t.Fatal(err)
 	}
 	if d, err := work.NewDelivery(); err == nil {

@@ -249,13 +249,13 @@ func TestCopyAndMove(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dest.Close()
-	from, to, err := f.Copy([]int{0, 1}, dest)
+	from, to, err := f.Copy([]int{0, 1}, dest, always)
 	if want(t, "copied", fmt.Sprint(from, to, err), "[1 2] [1 2] <nil>"); dest.UIDValidity == 0 {
 		t.Error("UIDVALIDITY of the target is not known")
 	}
-	from, to, err = f.Move([]int{1, 2}, dest)
+	from, to, err = f.Move([]int{1, 2}, dest, always)
 	want(t, "moved", fmt.Sprint(from, to, err), "[2 3] [3 4] <nil>")
-	from, to, err = f.Copy([]int{0}, f) // into itself
+	from, to, err = f.Copy([]int{0}, f, always) // into itself
 	want(t, "copied in place", fmt.Sprint(from, to, err), "[1] [4] <nil>")
 	w := open(t, s, "Work")
 	if w.Len() != 4 || w.Message(3).Flags != Seen {
@@ -400,3 +400,6 @@ func TestTwoSessions(t *testing.T) {
 		seen[uid] = true
 	}
 }
+
+// always lets a transfer go on.
+func always() error { return nil }

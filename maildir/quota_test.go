@@ -30,11 +30,11 @@ func TestQuota(t *testing.T) {
 	work, _ := s.OpenTarget("Work")
 	defer work.Close()
 	f.Sync()
-	if _, _, err := f.Copy([]int{2}, work); err != nil {
+	if _, _, err := f.Copy([]int{2}, work, always); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "copied", size(), "3000S,6C\n1501 3\n100 1\n100 1\n")
-	if _, _, err := f.Copy([]int{0}, work); err != nil {
+	if _, _, err := f.Copy([]int{0}, work, always); err != nil {
 		t.Fatal(err)
 	}
 	d, _ := f.NewDelivery()
@@ -42,11 +42,11 @@ func TestQuota(t *testing.T) {
 	if _, err := d.Commit(0, now()); !errors.Is(err, unix.EDQUOT) {
 		t.Errorf("beyond the quota: %v", err)
 	}
-	if _, _, err := f.Copy([]int{0}, work); !errors.Is(err, unix.EDQUOT) {
+	if _, _, err := f.Copy([]int{0}, work, always); !errors.Is(err, unix.EDQUOT) {
 		t.Errorf("a copy beyond the quota: %v", err)
 	}
 	want(t, "counted anew when full", size(), "3000S,6C\n2701 6\n")
-	if _, _, err := f.Move([]int{2}, work); err != nil {
+	if _, _, err := f.Move([]int{2}, work, always); err != nil {
 		t.Errorf("a move in a full Maildir: %v", err)
 	}
 	f.Expunge([]int{0})

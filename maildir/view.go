@@ -179,6 +179,20 @@ func (f *Folder) adopt(next *index) {
 	f.see()
 }
 
+// ChangedByAll returns the places of messages that have changed since Changed was
+// last called, by this session as well, those that are gone included.
+func (f *Folder) ChangedByAll() (places []int) {
+	if f.ix.modseq == f.told {
+		return nil
+	}
+	for place := range f.Len() {
+		if f.record(f.number(place)).modseq > f.told {
+			places = append(places, place)
+		}
+	}
+	return places
+}
+
 // Changed returns the places of messages that others have changed since it was
 // last called, those that are gone included.
 func (f *Folder) Changed() (places []int) {

@@ -157,7 +157,11 @@ func (s *session) appendLiteral(name string) (*maildir.Delivery, error) {
 		s.d.Refuse(l, err)
 		return nil, s.d.Err()
 	}
-	if err := s.receive(d, l, 0); err != nil {
+	err = s.receive(d, l, 0)
+	if err == nil && l.Binary && d.BareLF() { // RFC 3516 section 4.4: no loss of data
+		err = imap.No("UNKNOWN-CTE", "A binary message is kept with CRLF line ends only")
+	}
+	if err != nil {
 		d.Abort()
 		return nil, err
 	}

@@ -1,10 +1,12 @@
 package imapd
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
 	"smail/imap"
+	"smail/maildir"
 )
 
 // A context is a search whose result the client is kept up to date of, until
@@ -33,7 +35,20 @@ func (s *session) keep(c *context, places []int) {
 	s.box.contexts = append(s.box.contexts, c)
 }
 
-// cancelUpdate: RFC 5267 section 4.3.4.
+// uidsOf returns the UIDs of the messages that have numbers in a set.
+func (b *mailbox) uidsOf(numbers imap.NumSet) (uids imap.NumSet) {
+	if b.exists == 0 {
+		return nil
+	}
+	for _, r := range numbers.Resolve(uint32(b.exists)) {
+		for n := r.Start; n <= r.Stop && int(n) <= b.exists; n++ {
+			uids.Add(b.Message(int(n - 1)).UID)
+		}
+	}
+	return uids
+}
+
+// cancelUpdate: RFC 5267 section 4.3.5.
 func (s *session) cancelUpdate(bool) error {
 	var tags []string
 	for s.d.Try(' ') {
@@ -53,7 +68,7 @@ func (s *session) cancelUpdate(bool) error {
 		}
 		s.box.contexts = slices.Delete(s.box.contexts, i, i+1)
 	}
-	return s.ok("", "CANCELUPDATE done")
+	return s.finish(true, "", "CANCELUPDATE done")
 }
 
 // tellRemoved tells which messages no longer are in a result, while they still
@@ -87,12 +102,20 @@ func (s *session) tellAdded(changed []int, first int) error {
 	for place := first; place < s.box.exists; place++ {
 		changed = append(changed, place)
 	}
+	if len(changed) == 0 {
+		return nil
+	}
 	for _, c := range s.box.contexts {
+		known := make(map[uint32]bool, len(c.hits))
+		for _, uid := range c.hits {
+			known[uid] = true
+		}
 		for _, place := range changed {
 			m := s.box.Message(place)
-			if m.Gone || place >= s.box.exists || slices.Contains(c.hits, m.UID) {
+			if m.Gone || place >= s.box.exists || known[m.UID] {
 				continue
 			}
+			known[m.UID] = true
 			hit, err := s.hits(c, place)
 			if err != nil {
 				return err
@@ -101,6 +124,9 @@ func (s *session) tellAdded(changed []int, first int) error {
 				continue
 			}
 			at, err := s.position(c, place)
+			if errors.Is(err, maildir.ErrGone) { // the next look shows it
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -137,6 +163,10 @@ func (s *session) position(c *context, place int) (int, error) {
 		middle := (low + high) / 2
 		other, _ := s.box.ByUID(c.hits[middle])
 		theirs, err := q.sortable(other, nil, c.sort)
+		if errors.Is(err, maildir.ErrGone) { // it keeps its place until that is told
+			low = middle + 1
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}

@@ -16,8 +16,8 @@ func (s *session) copy(uid bool) error {
 	if err != nil {
 		return err
 	}
-	work := s.begin(0)
-	from, to, err := s.box.Copy(places, dest)
+	work := s.begin(len(places))
+	from, to, err := s.box.Copy(places, dest, work.step)
 	work.finish()
 	if err != nil {
 		return err
@@ -35,8 +35,8 @@ func (s *session) move(uid bool) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	work := s.begin(0)
-	from, to, err := s.box.Move(places, dest)
+	work := s.begin(len(places))
+	from, to, err := s.box.Move(places, dest, work.step)
 	work.finish()
 	if len(to) > 0 {
 		// Before the EXPUNGE responses: RFC 6851 section 4.3.

@@ -85,7 +85,7 @@ func (s *session) delete(bool) error {
 	if err := s.Store.Delete(folder); err != nil && !(err == maildir.ErrNoFolder && s.offers(folder)) {
 		return err
 	}
-	return s.ok("", "DELETE done")
+	return s.finish(true, "", "DELETE done")
 }
 
 // rename: RFC 3501 section 6.3.5. INBOX stays, and its messages go.
@@ -149,7 +149,7 @@ func (s *session) renameInbox(target string) error {
 	for i := range all {
 		all[i] = i
 	}
-	_, _, err = inbox.Move(all, dest)
+	_, _, err = inbox.Move(all, dest, func() error { return nil })
 	return err
 }
 
@@ -167,7 +167,7 @@ func (s *session) setSubscribed(on bool) error {
 	if err := s.Store.Subscribe(folder, on); err != nil {
 		return err
 	}
-	return s.ok("", "Done")
+	return s.finish(true, "", "Done")
 }
 
 // oneMailbox reads the one argument of many commands.

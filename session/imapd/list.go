@@ -56,7 +56,7 @@ func (s *session) list(bool) error {
 			return err
 		}
 	}
-	return s.ok("", "LIST done")
+	return s.finish(true, "", "LIST done")
 }
 
 // listOne tells of a mailbox if LIST asks for it.
@@ -149,7 +149,7 @@ func (s *session) lsub(bool) error {
 		}
 		s.w.Raw("* LSUB ").Flags(attrs).Raw(` "` + separator + `" `).Mailbox(m.name).CRLF()
 	}
-	return s.ok("", "LSUB done")
+	return s.finish(true, "", "LSUB done")
 }
 
 // subscriptions returns the folders that are subscribed to; those that are

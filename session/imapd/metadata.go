@@ -139,7 +139,7 @@ func (s *session) setMetadata(bool) error {
 	if err != nil {
 		return err
 	}
-	return s.ok("", "SETMETADATA done")
+	return s.finish(true, "", "SETMETADATA done")
 }
 
 // mayUse refuses roles that are none, and those that another folder was given:

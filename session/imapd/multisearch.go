@@ -22,11 +22,22 @@ func (s *session) esearch(bool) error {
 	if o == nil {
 		o = &imap.ReturnOptions{All: true}
 	}
-	if o.Save || o.Update || o.Context { // section 2.2.2: there is no one mailbox for them
-		return imap.Bad("ESEARCH can neither save nor update")
-	}
 	if sources == nil {
 		sources = []imap.Source{{Kind: "SELECTED"}}
+	}
+	for _, src := range sources {
+		switch {
+		case src.Kind == "SELECTED-DELAYED": // RFC 7377 section 2.2: it is NOTIFY's
+			return imap.Bad("SELECTED-DELAYED is for NOTIFY")
+		case src.Kind != "SELECTED" && (o.Save || o.Update):
+			return imap.Bad("Only of the selected mailbox a search is saved or kept up to date")
+		}
+	}
+	if o.Save || o.Update {
+		if s.box == nil {
+			return imap.Bad("No mailbox is selected")
+		}
+		return s.answerSearch("ESEARCH", true, nil, &cmd)
 	}
 	folders, err := s.sourceFolders(sources)
 	if err != nil {
@@ -64,10 +75,14 @@ func (s *session) searchIn(folder string, key *imap.SearchKey, o *imap.ReturnOpt
 	if err != nil || len(places) == 0 {
 		return err
 	}
-	written := string(imap.AppendMailbox(nil, name, s.w.UTF8))
-	s.tellESearch(&result{box: box, uid: true, places: places, modseq: q.modseq,
-		source: fmt.Sprintf(" MAILBOX %s UIDVALIDITY %d", written, box.UIDValidity)}, o)
+	s.tellESearch(&result{box: box, uid: true, places: places, modseq: q.modseq, source: s.sourceOf(box)}, o)
 	return nil
+}
+
+// sourceOf says which mailbox a result is of: RFC 7377 section 2.1.
+func (s *session) sourceOf(box *mailbox) string {
+	name, _ := s.mailboxName(box.Name)
+	return fmt.Sprintf(" MAILBOX %s UIDVALIDITY %d", imap.AppendMailbox(nil, name, s.w.UTF8), box.UIDValidity)
 }
 
 // sourceFolders returns the folders that sources stand for: RFC 7377 section

@@ -22,7 +22,7 @@ func (s *session) getQuota(bool) error {
 		return imap.No("NONEXISTENT", "No such quota root")
 	}
 	s.tellQuota(q)
-	return s.ok("", "GETQUOTA done")
+	return s.finish(true, "", "GETQUOTA done")
 }
 
 // getQuotaRoot: RFC 9208 section 4.1.2. The mailbox need not exist.
@@ -46,7 +46,7 @@ func (s *session) getQuotaRoot(bool) error {
 	if ok {
 		s.tellQuota(q)
 	}
-	return s.ok("", "GETQUOTAROOT done")
+	return s.finish(true, "", "GETQUOTAROOT done")
 }
 
 // tellQuota sends a QUOTA response: RFC 9208 section 4.2.1. STORAGE is in units

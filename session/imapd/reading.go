@@ -287,7 +287,8 @@ func (r *reading) section(b *imap.Section) error {
 	if h := r.known.parts[kindHeader]; b.HeaderFields != nil && len(b.Part) == 0 && h != nil && r.header == nil {
 		r.mem.fields = message.Header(h).AppendSelect(r.mem.fields[:0], b.HeaderFields, false)
 		skip, n := window(b.Partial, int64(len(r.mem.fields)))
-		r.s.w.LiteralHeader(n).Write(r.mem.fields[skip : skip+n])
+		r.s.w.LiteralHeader(n)
+		noNUL{r.s.w}.Write(r.mem.fields[skip : skip+n])
 		return nil
 	}
 	c, ok := r.content(b)
@@ -297,7 +298,18 @@ func (r *reading) section(b *imap.Section) error {
 	}
 	skip, n := window(b.Partial, c.size)
 	r.s.w.LiteralHeader(n)
-	return c.copy(r.s.w, skip, n)
+	return c.copy(noNUL{r.s.w}, skip, n)
+}
+
+// noNUL writes 0x80 for NUL, which no literal may hold but one of BINARY: RFC 3501
+// section 4.3.
+type noNUL struct{ w io.Writer }
+
+func (n noNUL) Write(p []byte) (int, error) {
+	if bytes.IndexByte(p, 0) < 0 {
+		return n.w.Write(p)
+	}
+	return n.w.Write(bytes.ReplaceAll(p, []byte{0}, []byte{0x80}))
 }
 
 // A content is what a section has: bytes in memory, or a stretch of a file.

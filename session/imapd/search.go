@@ -46,8 +46,11 @@ func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *
 	}
 	kept := &context{tag: s.tag, uid: uid, sort: keys}
 	if cmd.Return != nil && cmd.Return.Update {
+		if slices.ContainsFunc(s.box.contexts, func(c *context) bool { return c.tag == s.tag }) { // RFC 5267 section 4.3
+			return imap.Bad("A search with this tag is kept up to date")
+		}
 		kept.key = cmd.Key.Clone()
-		kept.key.FixSaved(s.saved)
+		kept.key.Fix(s.saved, s.box.uidsOf)
 	}
 	numbered := !uid || cmd.Key.HasNumbers() // before they are resolved
 	q, err := s.newQuery(s.box, &cmd.Key)
@@ -68,6 +71,9 @@ func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *
 		}
 	}
 	r := &result{box: s.box, uid: uid, places: places, modseq: q.modseq}
+	if name == "ESEARCH" {
+		r.source = s.sourceOf(s.box)
+	}
 	if save {
 		s.saved = r.saved(cmd.Return)
 	}
@@ -76,7 +82,7 @@ func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *
 		s.tellPlain(name, r)
 	case cmd.Return == nil:
 		s.tellESearch(r, &imap.ReturnOptions{All: true})
-	case !cmd.Return.OnlySave():
+	case !cmd.Return.OnlySave() && (r.source == "" || len(places) > 0):
 		s.tellESearch(r, cmd.Return)
 	}
 	if cmd.Return != nil && cmd.Return.Update {

@@ -33,7 +33,7 @@ func (s *session) id(bool) error {
 	}
 	s.client = fields["name"]
 	s.w.Raw(`* ID ("name" "smail")`).CRLF()
-	return s.ok("", "ID done")
+	return s.finish(true, "", "ID done")
 }
 
 // namespace: RFC 2342 section 5. Only the user's own.
@@ -43,5 +43,5 @@ func (s *session) namespace(bool) error {
 	}
 	s.w.Raw("* NAMESPACE ((").String(imap.EncodeMailbox(s.Prefix)).Raw(` "`).
 		Raw(string(maildir.Separator)).Raw(`")) NIL NIL`).CRLF()
-	return s.ok("", "NAMESPACE done")
+	return s.finish(true, "", "NAMESPACE done")
 }

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"cmp"
 	"errors"
 
 	"smail/imap"
@@ -34,20 +35,9 @@ func (s *session) thread(uid bool) error {
 	if err != nil {
 		return err
 	}
-	all := make([]message.Threadable, 0, len(places))
-	var ready map[int]*reading
-	for k, place := range places {
-		if k%maxAhead == 0 {
-			ready = s.prepareAhead(q.box, places[k:], fieldItems(threadFields...))
-		}
-		m, err := q.threadable(place, ready[place])
-		if errors.Is(err, maildir.ErrGone) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		all = append(all, m)
+	all, err := q.threadables(places)
+	if err != nil {
+		return err
 	}
 	r := &result{box: s.box, uid: uid}
 	s.w.Raw("* THREAD")
@@ -57,6 +47,29 @@ func (s *session) thread(uid bool) error {
 	}
 	s.w.CRLF()
 	return s.finish(uid, "", "THREAD done")
+}
+
+// threadables reads what threads are made of, of the messages that are still there.
+func (q *query) threadables(places []int) ([]message.Threadable, error) {
+	all := make([]message.Threadable, 0, len(places))
+	var ready map[int]*reading
+	work := q.s.begin(len(places))
+	defer work.finish()
+	for k, place := range places {
+		if k%maxAhead == 0 {
+			ready = q.s.prepareAhead(q.box, places[k:], fieldItems(threadFields...))
+		}
+		m, err := q.threadable(place, ready[place])
+		if errors.Is(err, maildir.ErrGone) {
+			err = nil
+		} else if err == nil {
+			all = append(all, m)
+		}
+		if err = cmp.Or(err, work.step()); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 var threadFields = []string{"message-id", "references", "in-reply-to", "subject", "date"}

@@ -22,17 +22,20 @@ func (s *session) update(expunge bool) error {
 		return err
 	}
 	s.tellKeywords()
-	changed := b.Changed()
-	for _, place := range changed {
+	var all []int // that have changed, for the searches that are kept up to date
+	if len(b.contexts) > 0 {
+		all = b.ChangedByAll()
+	}
+	for _, place := range b.Changed() {
 		if m := b.Message(place); !m.Gone && place < b.exists {
 			s.tellFlags(place, m, s.on.rev2)
 		}
 	}
-	if err := s.tellRemoved(changed, expunge); err != nil {
+	if err := s.tellRemoved(all, expunge); err != nil {
 		return err
 	}
 	if expunge && len(b.contexts) > 0 {
-		changed = b.withoutGone(changed)
+		all = b.withoutGone(all)
 	}
 	if expunge {
 		s.tellExpunged()
@@ -52,7 +55,7 @@ func (s *session) update(expunge bool) error {
 	if err := s.fetchNew(first); err != nil {
 		return err
 	}
-	return s.tellAdded(changed, first)
+	return s.tellAdded(all, first)
 }
 
 // withoutGone returns what places are called when those that are gone have none
