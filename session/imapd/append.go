@@ -103,6 +103,7 @@ func (s *session) appendTo(name string, most int) (folder *maildir.Folder, uids 
 		return nil, nil, err
 	}
 	s.count.appended += len(all)
+	s.ownMessages(folder.Name)
 	return folder, imap.NumSet{{Start: first, Stop: first + uint32(len(all)) - 1}}, nil
 }
 

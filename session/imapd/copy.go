@@ -23,6 +23,7 @@ func (s *session) copy(uid bool) error {
 		return err
 	}
 	s.count.copied += len(to)
+	s.ownMessages(dest.Name)
 	return s.finish(uid, copyUID(dest, from, to), "COPY done")
 }
 
@@ -43,6 +44,7 @@ func (s *session) move(uid bool) error {
 		s.w.Status("*", goimap.StatusResponseTypeOK, copyUID(dest, from, to), "Moved")
 	}
 	s.count.copied += len(to)
+	s.ownMessages(dest.Name)
 	if err != nil {
 		return err
 	}

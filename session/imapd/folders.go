@@ -51,7 +51,8 @@ func (s *session) create(bool) error {
 	if err != nil {
 		return err
 	}
-	return s.ok("MAILBOXID ("+id+")", "CREATE done") // RFC 8474 section 4.1
+	s.ownNames()
+	return s.finish(true, "MAILBOXID ("+id+")", "CREATE done") // RFC 8474 section 4.1
 }
 
 func (s *session) createParam(uses *[]string) bool {
@@ -85,6 +86,7 @@ func (s *session) delete(bool) error {
 	if err := s.Store.Delete(folder); err != nil && !(err == maildir.ErrNoFolder && s.offers(folder)) {
 		return err
 	}
+	s.ownNames()
 	return s.finish(true, "", "DELETE done")
 }
 
@@ -119,6 +121,7 @@ func (s *session) rename(bool) error {
 	if err != nil {
 		return err
 	}
+	s.ownNames()
 	return s.finish(true, "", "RENAME done")
 }
 
@@ -167,6 +170,7 @@ func (s *session) setSubscribed(on bool) error {
 	if err := s.Store.Subscribe(folder, on); err != nil {
 		return err
 	}
+	s.ownNames()
 	return s.finish(true, "", "Done")
 }
 

@@ -100,9 +100,7 @@ func (s *session) sourceFolders(sources []imap.Source) (folders []string, err er
 				return nil, imap.Bad("No mailbox is selected")
 			}
 			folders = append(folders, s.box.Name)
-		case "INBOXES":
-			folders = append(folders, maildir.Inbox)
-		case "PERSONAL":
+		case "PERSONAL", "INBOXES": // RFC 5465 section 6.3: what is delivered where is not known here
 			folders = append(folders, existing...)
 		case "SUBSCRIBED":
 			subscribed, err := s.Store.Subscriptions()

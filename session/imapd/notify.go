@@ -64,29 +64,27 @@ func (s *session) stopNotifying() {
 
 func (s *session) isSelected(folder string) bool { return s.box != nil && s.box.Name == folder }
 
-// groupOf returns the first group that has a folder in it: RFC 5465 section 3.
-func (s *session) groupOf(folder string) *imap.NotifyGroup {
+// wants says whether the client wants to hear of an event in a folder that is not
+// selected, by one of the groups that have it: RFC 5465 section 6.
+func (s *session) wants(folder, event string) bool {
 	for i := range s.notifying.groups {
 		g := &s.notifying.groups[i]
 		if strings.HasPrefix(g.Source.Kind, "SELECTED") {
 			continue
 		}
-		in := g.Source.Kind == "PERSONAL" || g.Source.Kind == "INBOXES" && folder == maildir.Inbox ||
+		in := g.Source.Kind == "PERSONAL" || g.Source.Kind == "INBOXES" || // into which mail may be filed, who knows
 			g.Source.Kind == "SUBSCRIBED" && slices.Contains(s.notifying.subscriptions, folder)
 		for _, name := range g.Source.Names {
 			in = in || len(s.below(name, g.Source.Kind, []string{folder})) > 0
 		}
-		if in {
-			return g
+		if in && g.Has(event) {
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
-func (s *session) wantsStatus(folder string) bool {
-	g := s.groupOf(folder)
-	return g != nil && g.Has("MESSAGENEW")
-}
+func (s *session) wantsStatus(folder string) bool { return s.wants(folder, "MESSAGENEW") }
 
 // selectedGroup returns what the client wants of the selected mailbox.
 func (s *session) selectedGroup() *imap.NotifyGroup {
@@ -134,7 +132,7 @@ func (s *session) news() error {
 // section 5.
 func (s *session) statusText(folder string) (string, error) {
 	items := []string{"MESSAGES", "UIDNEXT", "UIDVALIDITY", "UNSEEN"}
-	if s.on.condstore {
+	if s.on.condstore || s.wants(folder, "FLAGCHANGE") { // RFC 5465 section 3.1
 		items = append(items, "HIGHESTMODSEQ")
 	}
 	return s.statusItems(folder, items)
@@ -143,6 +141,29 @@ func (s *session) statusText(folder string) (string, error) {
 func (s *session) tellNotified(folder string) {
 	if name, ok := s.mailboxName(folder); ok {
 		s.w.Raw("* STATUS ").Mailbox(name).Raw(" (" + s.notifying.told[folder] + ")").CRLF()
+	}
+}
+
+// ownNames takes note of folders and subscriptions that this session has changed, of
+// which it is not told: RFC 5465 section 5.
+func (s *session) ownNames() {
+	if nt := s.notifying; nt != nil {
+		if all, err := roles.List(s.Store); err == nil {
+			nt.folders = all.Folders
+			nt.watch.Add(all.Folders)
+		}
+		if names, err := s.Store.Subscriptions(); err == nil {
+			nt.subscriptions = names
+		}
+	}
+}
+
+// ownMessages takes note of messages that this session has put into a folder.
+func (s *session) ownMessages(folder string) {
+	if s.notifying != nil && !s.isSelected(folder) && s.wantsStatus(folder) {
+		if text, err := s.statusText(folder); err == nil {
+			s.notifying.told[folder] = text
+		}
 	}
 }
 
@@ -189,9 +210,8 @@ func (s *session) newNames() error {
 
 // tellName sends a LIST response if the client wants such of the folder.
 func (s *session) tellName(folder, event string, attr goimap.MailboxAttr) {
-	g := s.groupOf(folder)
 	name, ok := s.mailboxName(folder)
-	if g == nil || !g.Has(event) || !ok {
+	if !ok || !s.wants(folder, event) {
 		return
 	}
 	s.w.Raw("* LIST (" + string(attr) + `) "` + separator + `" `).Mailbox(name).CRLF()
