@@ -7,11 +7,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"strings"
 	"testing"
 
 	"smail/config"
 	"smail/login"
+	"smail/pam"
 )
 
 func verify13() []byte {
@@ -82,6 +84,15 @@ func TestNames(t *testing.T) {
 		name := m.localName(in)
 		if err := checkName(name); (err == nil) != (want != "") || err == nil && name != want {
 			t.Errorf("%q: got %q, %v", in, name, err)
+		}
+	}
+}
+
+// TestPasswords: a front may send what no client of an honest one can.
+func TestPasswords(t *testing.T) {
+	for password, good := range map[string]bool{"": false, "\x00": false, "right\x00": false, "right\x00junk": false, "right": true, " ": true} {
+		if err := checkPassword([]byte(password)); (err == nil) != good || err != nil && !errors.Is(err, pam.ErrRefused) {
+			t.Errorf("%q: %v", password, err)
 		}
 	}
 }

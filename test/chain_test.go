@@ -107,11 +107,17 @@ func (h *host) pidOf(program string) int {
 	return 0
 }
 
-// auditSession looks at every thread of a session, its environment and its
+// auditSession looks at every thread of an IMAP session, its limits, environment and
 // descriptors: nothing of root's may be left.
-func (h *host) auditSession() {
+func (h *host) auditSession() { h.auditProgram("smail-imap", "1") }
+
+// auditProgram is auditSession for another program, which may gain rights or, with
+// noNewPrivs "1", may not.
+func (h *host) auditProgram(program, noNewPrivs string) {
 	t := h.t
-	pid := h.pidOf("smail-imap")
+	pid := h.pidOf(program)
+	groups := strings.Fields(run(t, "id", "-G", h.alice.Username))
+	slices.Sort(groups)
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
 	if len(tasks) == 0 {
 		t.Fatal("session has no threads")
@@ -123,12 +129,22 @@ func (h *host) auditSession() {
 			fmt.Sprintf("Uid:\t%[1]s\t%[1]s\t%[1]s\t%[1]s\n", h.alice.Uid),
 			fmt.Sprintf("Gid:\t%[1]s\t%[1]s\t%[1]s\t%[1]s\n", h.alice.Gid),
 			"CapInh:\t0000000000000000\n", "CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapAmb:\t0000000000000000\n",
-			"NoNewPrivs:\t1\n",
+			"NoNewPrivs:\t" + noNewPrivs + "\n",
 		} {
 			if !strings.Contains(status, want) {
 				t.Errorf("%s: no %q in\n%s", task, want, status)
 			}
 		}
+		_, rest, _ := strings.Cut(status, "\nGroups:")
+		line, _, _ := strings.Cut(rest, "\n")
+		got := strings.Fields(line)
+		slices.Sort(got)
+		if !slices.Equal(got, groups) {
+			t.Errorf("%s: groups %v, want %v", task, got, groups)
+		}
+	}
+	if limits := readFile(t, fmt.Sprintf("/proc/%d/limits", pid)); !regexp.MustCompile(`Max core file size +0 +0 `).MatchString(limits) {
+		t.Errorf("%s may dump core:\n%s", program, limits)
 	}
 	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
@@ -137,7 +153,7 @@ func (h *host) auditSession() {
 	for kv := range strings.SplitSeq(strings.TrimRight(string(env), "\x00"), "\x00") {
 		name, _, _ := strings.Cut(kv, "=")
 		switch name {
-		case "HOME", "USER", "LOGNAME", "SHELL", "PATH", "GOMAXPROCS", "SMAIL_SERVICE", "SMAIL_PEER", "SMAIL_BY":
+		case "HOME", "USER", "LOGNAME", "SHELL", "PATH", "GOMAXPROCS", "SMAIL_SERVICE", "SMAIL_PEER", "SMAIL_BY", "SMAIL_RELAY_AUTH":
 		default:
 			t.Errorf("session has %q in its environment", kv)
 		}
@@ -146,7 +162,7 @@ func (h *host) auditSession() {
 	for _, l := range links {
 		to, _ := os.Readlink(l)
 		fd := atoi(t, filepath.Base(l))
-		if fd > 2 && !strings.HasPrefix(to, "anon_inode:") && !strings.HasPrefix(to, h.Dir) {
+		if fd > 2 && !strings.HasPrefix(to, "anon_inode:") && !strings.HasPrefix(to, h.maildir(h.alice)) {
 			t.Errorf("session holds descriptor %d: %s", fd, to)
 		}
 	}
