@@ -128,3 +128,22 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// FuzzHello: a front that was taken over says what it likes; the session takes what is
+// whole, and not a byte behind it.
+func FuzzHello(f *testing.F) {
+	var b bytes.Buffer
+	WriteHello(&b, &Hello{Tag: "a1", Greeted: "client", TLS: "TLS1.3", Cipher: "X"})
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, said []byte) {
+		r := bytes.NewReader(append(bytes.Clone(said), "behind"...))
+		h, err := ReadHello(r)
+		if err != nil {
+			return
+		}
+		var again bytes.Buffer
+		if err := WriteHello(&again, h); err != nil || !bytes.HasPrefix(append(bytes.Clone(said), "behind"...), again.Bytes()) || r.Len() != len(said)+6-again.Len() {
+			t.Errorf("%x became %+v, with %d bytes left; %v", said, h, r.Len(), err)
+		}
+	})
+}

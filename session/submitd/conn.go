@@ -96,6 +96,7 @@ func (f flushing) Read(p []byte) (int, error) {
 	for {
 		if err := f.c.server.ended(); err != nil {
 			fmt.Fprintf(f.c.client, "421 4.3.2 %s\r\n", err)
+			f.c.over = true
 			return 0, err
 		}
 		n, err := f.c.client.Read(p)
@@ -148,11 +149,28 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.fail(errors.New("BDAT without a size"))
 		c.over = true
 	}
-	c.out = append(c.out, p...)
+	c.out = append(append(c.out, c.clean(p)...), "\r\n"...)
 	if len(c.out) >= flushAt {
 		return len(p), c.flush()
 	}
 	return len(p), nil
+}
+
+// clean returns a reply's line as it is told: with nothing of a client's in it that
+// is no text, and to EHLO with this host's name (RFC 5321 section 4.1.1.1).
+func (c *conn) clean(line []byte) []byte {
+	line = bytes.Clone(bytes.TrimSuffix(line, []byte("\r\n")))
+	for _, hello := range []string{"250-Hello ", "250 2.0.0 Hello "} {
+		if bytes.HasPrefix(line, []byte(hello)) {
+			return []byte(hello[:len("250-")] + c.server.Config.Hostname)
+		}
+	}
+	for i, b := range line {
+		if b < ' ' || b >= 0x7f {
+			line[i] = ' '
+		}
+	}
+	return line
 }
 
 func (c *conn) flush() error {
