@@ -18,8 +18,9 @@ type look struct {
 	exact  []bool      // which were found as the index has them
 	edits  []edit
 	fresh  []*found // what no record has
-	chunk  []byte   // where the next names are kept
-	slab   []found  // where the next files are
+	twins  []twin
+	chunk  []byte  // where the next names are kept
+	slab   []found // where the next files are
 }
 
 // A found is a file in cur or new.
@@ -59,6 +60,7 @@ func (f *Folder) look() (*look, error) {
 			return nil, err
 		}
 	}
+	l.doublesOfKnown()
 	l.edits = slices.DeleteFunc(l.edits, func(e edit) bool { return l.exact[e.n] })
 	l.dropDoubles()
 	return l, nil
@@ -138,6 +140,29 @@ func (l *look) keep(key, info []byte, colon, inNew bool) *found {
 	return &l.slab[len(l.slab)-1]
 }
 
+// A twin is a file whose key another has, too: that of a record or, where there is
+// none, one that was found later.
+type twin struct {
+	f     *found
+	n     int
+	other *found // nil: the record's own file
+}
+
+// doublesOfKnown notes the twins of files that records have.
+func (l *look) doublesOfKnown() {
+	if len(l.edits) == 0 {
+		return
+	}
+	last := map[int]*found{}
+	for _, e := range slices.Backward(l.edits) {
+		if other := last[e.n]; other != nil || l.exact[e.n] {
+			l.twins = append(l.twins, twin{e.f, e.n, other})
+		} else {
+			last[e.n] = e.f
+		}
+	}
+}
+
 // dropDoubles leaves of files with one key the one that was found last.
 func (l *look) dropDoubles() {
 	if len(l.fresh) == 0 {
@@ -146,9 +171,54 @@ func (l *look) dropDoubles() {
 	slices.Reverse(l.fresh)
 	t := l.freshTable()
 	for i, e := range l.fresh {
-		e.double = t.add(i) != i
+		if first := t.add(i); first != i {
+			e.double = true
+			l.twins = append(l.twins, twin{e, -1, l.fresh[first]})
+		}
 	}
 	l.fresh = slices.DeleteFunc(l.fresh, func(e *found) bool { return e.double })
+}
+
+// part gives twins keys of their own, under the lock: they are messages like others.
+// One file that was renamed while the folder was read, or has two names for a
+// moment, is no twin. It says whether there were any.
+func (f *Folder) part(l *look) (any bool, err error) {
+	for _, t := range l.twins {
+		dir, name := f.placeOf(t.f)
+		var otherDir int
+		var otherName string
+		if t.other != nil {
+			otherDir, otherName = f.placeOf(t.other)
+		} else {
+			r := f.ix.record(t.n)
+			otherDir, otherName = f.dirOf(&r), f.ix.fileName(&r)
+		}
+		var st, other unix.Stat_t
+		if unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || unix.Fstatat(otherDir, otherName, &other, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Ino == other.Ino {
+			continue
+		}
+		fresh := newKey()
+		if t.f.colon {
+			fresh += ":" + string(t.f.info)
+		}
+		if err := rename(dir, name, dir, fresh); err != nil && err != unix.ENOENT {
+			return any, fmt.Errorf("rename one of two %s: %w", t.f.key, err)
+		}
+		any = true
+	}
+	return any, nil
+}
+
+// placeOf returns where a file was found.
+func (f *Folder) placeOf(e *found) (dir int, name string) {
+	name = string(e.key)
+	if e.colon {
+		name += ":" + string(e.info)
+	}
+	if e.inNew {
+		return f.new, name
+	}
+	return f.cur, name
 }
 
 func (l *look) freshTable() *keyTable {

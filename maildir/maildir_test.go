@@ -308,43 +308,63 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// TestDoubles: files with one key are one message, and stay the same one.
+// TestDoubles: files with one key are messages each, and each keeps its UID; one file
+// with two names is one message.
 func TestDoubles(t *testing.T) {
 	s := newStore(t)
-	put(t, s, "cur/a:2,", "x")
-	put(t, s, "cur/a:2,S", "x")
-	put(t, s, "new/b", "x")
-	put(t, s, "cur/b:2,F", "x")
-	put(t, s, "cur/c:1,x", "x") // an info of another version
-	put(t, s, "cur/d:2,SSF", "x")
-	for _, name := range []string{"a:2,", "c:1,x", "d:2,SSF"} { // they can be read
-		if _, err := os.Stat(filepath.Join(s.root, "cur", name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f, err := s.OpenFolder(Inbox, true)
-	if err != nil {
+	put(t, s, "cur/a:2,", "one")
+	put(t, s, "cur/a:2,S", "two")
+	put(t, s, "new/b", "three")
+	put(t, s, "cur/b:2,F", "four")
+	put(t, s, "cur/c:1,x", "five") // an info of another version
+	put(t, s, "cur/d:2,SSF", "six")
+	put(t, s, "cur/e:2,", "seven")
+	if err := os.Link(filepath.Join(s.root, "cur/e:2,"), filepath.Join(s.root, "cur/e:2,S")); err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	want(t, "messages", keys(f), "1:a 2:b 3:c 4:d")
-	flags := fmt.Sprint(f.Message(0).Flags, f.Message(1).Flags, f.Message(3).Flags)
-	for range 3 {
-		put(t, s, "cur/x:2,", "x")
-		os.Remove(filepath.Join(s.root, "cur/x:2,"))
-		g, err := s.OpenFolder(Inbox, true)
+	texts := func() (all string) {
+		f, err := s.OpenFolder(Inbox, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want(t, "flags", fmt.Sprint(g.Message(0).Flags, g.Message(1).Flags, g.Message(3).Flags), flags)
-		for i := range 4 {
-			if file, _, err := g.OpenMessage(i); err != nil {
+		defer f.Close()
+		for i := range f.Len() {
+			file, _, err := f.OpenMessage(i)
+			if err != nil {
 				t.Errorf("message %d: %v", i, err)
-			} else {
-				file.Close()
+				continue
+			}
+			b, _ := io.ReadAll(file)
+			file.Close()
+			all += fmt.Sprintf("%d:%s ", f.Message(i).UID, b)
+		}
+		return all
+	}
+	first := texts()
+	for _, text := range []string{"one", "two", "three", "four", "five", "six", "seven"} {
+		if strings.Count(first, ":"+text+" ") != 1 {
+			t.Errorf("%s is not there once: %s", text, first)
+		}
+	}
+	put(t, s, "cur/x:2,", "x")
+	os.Remove(filepath.Join(s.root, "cur/x:2,"))
+	want(t, "again", texts(), first)
+	// One that comes later is a message of its own, and stays when the other goes.
+	put(t, s, "cur/c:2,S", "eight")
+	if now := texts(); strings.Count(now, " ") != 8 {
+		t.Errorf("after another: %s", now)
+	}
+	f := open(t, s, Inbox)
+	for i := range f.Len() {
+		if string(f.Key(i)) == "c" {
+			if err := f.Expunge([]int{i}); err != nil {
+				t.Fatal(err)
 			}
 		}
-		g.Close()
+	}
+	f.Close()
+	if now := texts(); strings.Count(now, " ") != 7 || strings.Contains(now, ":five ") == strings.Contains(now, ":eight ") {
+		t.Errorf("after an expunge: %s", now)
 	}
 }
 

@@ -106,6 +106,17 @@ func (f *Folder) scan() error {
 	if err != nil {
 		return err
 	}
+	if len(l.twins) > 0 && !f.readOnly {
+		parted, err := f.part(l)
+		if err != nil {
+			return err
+		}
+		if parted {
+			if l, err = f.look(); err != nil {
+				return err
+			}
+		}
+	}
 	missing := f.missing(l)
 	if len(missing) > 0 && f.ix.uidvalidity != 0 {
 		again, err := f.look()
@@ -265,10 +276,7 @@ func (f *Folder) moveNew(l *look) error {
 
 // takeOut moves one file from new/ to cur/.
 func (f *Folder) takeOut(e *found) error {
-	name := string(e.key)
-	if e.colon {
-		name += ":" + string(e.info)
-	}
+	_, name := f.placeOf(e)
 	info := e.info
 	if !e.colon || len(info) < 2 || string(info[:2]) != "2," {
 		info = []byte("2,")
