@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	goimap "github.com/emersion/go-imap/v2"
 )
@@ -290,6 +291,9 @@ func (d *Decoder) quoted(s *string) bool {
 			return d.fail(Bad("A quoted string may not hold CR, LF or NUL"))
 		case '"':
 			d.take()
+			if d.UTF8 && !utf8.Valid(b) { // RFC 6855 section 3
+				return d.fail(Bad("A quoted string must be UTF-8"))
+			}
 			*s = string(b)
 			return d.err == nil
 		case '\\':

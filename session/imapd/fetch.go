@@ -25,6 +25,9 @@ func (s *session) fetch(uid bool) error {
 	if items.Vanished && (!uid || !s.on.qresync || items.ChangedSince == nil) { // RFC 7162 section 3.2.6
 		return imap.Bad("VANISHED is for UID FETCH with CHANGEDSINCE, after ENABLE QRESYNC")
 	}
+	if items.Partial != nil && !uid { // RFC 9394 section 3.3
+		return imap.Bad("PARTIAL is for UID FETCH")
+	}
 	for i := range items.Sections {
 		lowerAll(items.Sections[i].HeaderFields)
 	}
@@ -36,15 +39,15 @@ func (s *session) fetch(uid bool) error {
 	if err != nil {
 		return err
 	}
+	if items.Partial != nil { // before CHANGEDSINCE: RFC 9394 section 3.4
+		first, behind := items.Partial.Window(len(places))
+		places = places[first:behind]
+	}
 	if items.ChangedSince != nil {
 		places = slices.DeleteFunc(places, func(i int) bool { return s.box.Message(i).ModSeq <= *items.ChangedSince })
 		if items.Vanished {
 			s.tellVanished(*items.ChangedSince, s.resolveUIDs(set), 0)
 		}
-	}
-	if items.Partial != nil {
-		first, behind := items.Partial.Window(len(places))
-		places = places[first:behind]
 	}
 	lost, err := s.fetchAll(places, &items)
 	if err != nil {
