@@ -1,6 +1,9 @@
 package front
 
 import (
+	"bytes"
+	"io"
+	"math/rand/v2"
 	"net"
 	"testing"
 	"time"
@@ -42,5 +45,37 @@ func TestWhoTakesNothing(t *testing.T) {
 				t.Error("it goes on")
 			}
 		})
+	}
+}
+
+// TestPumpIsExact: whatever pieces bytes come in, they go on as they came.
+func TestPumpIsExact(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	sent := make([]byte, 20<<20)
+	for i := range sent {
+		sent[i] = byte(random.Uint32())
+	}
+	client, dst := net.Pipe()
+	src, session := net.Pipe()
+	go func() {
+		for rest := sent; len(rest) > 0; {
+			n := min(len(rest), 1+random.IntN(1<<(1+random.IntN(17))))
+			session.Write(rest[:n])
+			rest = rest[n:]
+		}
+		session.Close()
+	}()
+	total := make(chan int64)
+	go func() {
+		n, err := copyConn(dst, src, time.Minute, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		dst.Close()
+		total <- n
+	}()
+	got, err := io.ReadAll(client)
+	if n := <-total; err != nil || n != int64(len(sent)) || !bytes.Equal(got, sent) {
+		t.Errorf("%d bytes of %d came, %d counted; %v", len(got), len(sent), n, err)
 	}
 }

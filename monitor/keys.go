@@ -120,10 +120,16 @@ func (c *connection) sign(req *login.Request) ([]byte, error) {
 	if int(req.Cert) >= len(c.keys) {
 		return nil, errors.New("no such certificate")
 	}
-	if !certificateVerify(req.Message) && !serverKeyExchange(req.Message) {
+	key := c.keys[req.Cert].key
+	_, isRSA := key.(*rsa.PrivateKey)
+	switch {
+	case certificateVerify(req.Message):
+		if isRSA && !req.PSS { // RFC 8446 section 4.2.3: PKCS #1 is for certificates only
+			return nil, errors.New("not a signature of TLS 1.3")
+		}
+	case !serverKeyExchange(req.Message):
 		return nil, errors.New("not a handshake's message")
 	}
-	key := c.keys[req.Cert].key
 	if _, ok := key.(ed25519.PrivateKey); ok {
 		return key.Sign(rand.Reader, req.Message, crypto.Hash(0))
 	}

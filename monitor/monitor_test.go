@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
 	"strings"
@@ -93,6 +94,30 @@ func TestPasswords(t *testing.T) {
 	for password, good := range map[string]bool{"": false, "\x00": false, "right\x00": false, "right\x00junk": false, "right": true, " ": true} {
 		if err := checkPassword([]byte(password)); (err == nil) != good || err != nil && !errors.Is(err, pam.ErrRefused) {
 			t.Errorf("%q: %v", password, err)
+		}
+	}
+}
+
+// TestSignsRSA: by PSS in TLS 1.3, and by PKCS #1 in TLS 1.2 as well.
+func TestSignsRSA(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &connection{Monitor: &Monitor{keys: []keyPair{{key: key}}}}
+	for name, r := range map[string]struct {
+		message   []byte
+		pss, good bool
+	}{"1.3 PSS": {verify13(), true, true}, "1.3 PKCS #1": {verify13(), false, false}, "1.2 PSS": {exchange12(), true, true}, "1.2 PKCS #1": {exchange12(), false, true}} {
+		sig, err := c.sign(&login.Request{Hash: byte(crypto.SHA256), PSS: r.pss, Message: r.message})
+		digest := sha256.Sum256(r.message)
+		if err == nil && r.pss {
+			err = rsa.VerifyPSS(&key.PublicKey, crypto.SHA256, digest[:], sig, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		} else if err == nil {
+			err = rsa.VerifyPKCS1v15(&key.PublicKey, crypto.SHA256, digest[:], sig)
+		}
+		if (err == nil) != r.good {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

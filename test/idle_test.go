@@ -1,8 +1,10 @@
 package test
 
 import (
+	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -139,5 +141,39 @@ func terminate(t *testing.T, pid string, all bool) {
 		if err := syscall.Kill(n, syscall.SIGTERM); err != nil {
 			t.Errorf("kill %s: %v", p, err)
 		}
+	}
+}
+
+// TestOutOfInotify: where a user has no instance of inotify left, a session in IDLE
+// hears of new mail all the same, within half a minute.
+func TestOutOfInotify(t *testing.T) {
+	needRoot(t)
+	need(t, "python3", "python3")
+	h := newHost(t)
+	h.serve("imaps")
+	d := h.login()
+	d.until("a SELECT INBOX", "a OK")
+	hog := exec.Command("setpriv", "--reuid", h.alice.Uid, "--regid", h.alice.Gid, "--clear-groups", "env", "-i", "PATH=/usr/bin:/bin", "python3", "-c",
+		"import ctypes, sys\nlibc = ctypes.CDLL(None)\nwhile libc.inotify_init() >= 0: pass\nprint('full', flush=True)\nsys.stdin.read()")
+	in, _ := hog.StdinPipe()
+	out, _ := hog.StdoutPipe()
+	if err := hog.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer hog.Wait()
+	defer in.Close()
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "full\n" {
+		t.Fatalf("the instances are not used up: %q, %v", line, err)
+	}
+	late := h.login() // which gets none
+	late.until("a SELECT INBOX", "a OK")
+	late.send("b IDLE\r\n")
+	if got := late.line(); !strings.HasPrefix(got, "+") {
+		t.Fatalf("IDLE: %q", got)
+	}
+	h.deliver(h.alice, "Subject: x\n\nx\n")
+	start := time.Now()
+	if got := late.line(); got != "* 1 EXISTS" || time.Since(start) > 35*time.Second {
+		t.Errorf("heard %q after %v", got, time.Since(start))
 	}
 }

@@ -103,6 +103,33 @@ func TestSNIAndRenewal(t *testing.T) {
 	}
 }
 
+// TestKeyTypes: each kind of key signs, in both versions of TLS.
+func TestKeyTypes(t *testing.T) {
+	need(t, "openssl", "openssl")
+	for _, kind := range []string{"rsa:2048", "rsa:4096", "ec -pkeyopt ec_paramgen_curve:P-256", "ec -pkeyopt ec_paramgen_curve:P-384", "ed25519"} {
+		t.Run(kind, func(t *testing.T) {
+			h := newHost(t)
+			args := append([]string{"req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+				"-keyout", filepath.Join(h.Dir, "key.pem"), "-out", filepath.Join(h.Dir, "cert.pem"), "-newkey"}, strings.Fields(kind)...)
+			run(t, "openssl", args...)
+			h.serve("imaps")
+			pool := x509.NewCertPool()
+			pool.AppendCertsFromPEM([]byte(readFile(t, filepath.Join(h.Dir, "cert.pem"))))
+			for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+				c, err := tls.Dial("tcp", h.addr["imaps"], &tls.Config{RootCAs: pool, ServerName: "localhost", MinVersion: version, MaxVersion: version})
+				if err != nil {
+					t.Errorf("%s: %v", tls.VersionName(version), err)
+					continue
+				}
+				if n, err := c.Read(make([]byte, 100)); n == 0 {
+					t.Errorf("%s: no greeting: %v", tls.VersionName(version), err)
+				}
+				c.Close()
+			}
+		})
+	}
+}
+
 // TestFrontHasNoKey looks for the private key in the front's memory.
 func TestFrontHasNoKey(t *testing.T) {
 	needRoot(t)
