@@ -113,10 +113,12 @@ func (s *session) rename(bool) error {
 		if err := roles.MakeOffered(s.Store, source); err != nil {
 			return err
 		}
-		if s.box != nil && (s.box.Name == source || strings.HasPrefix(s.box.Name, source+separator)) {
-			s.closeBox()
+		s.closeTarget()
+		if err = s.Store.Rename(source, target); err == nil && s.box != nil {
+			if rest, ok := strings.CutPrefix(s.box.Name+separator, source+separator); ok { // it stays open
+				s.box.Name = strings.TrimSuffix(target+separator+rest, separator)
+			}
 		}
-		err = s.Store.Rename(source, target)
 	}
 	if err != nil {
 		return err
