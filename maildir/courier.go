@@ -229,6 +229,24 @@ func parseCourierKeywords(text []byte, all map[string][]string) {
 	}
 }
 
+// importMark is there while a folder is taken over: where its uidlist is written
+// already, but not all keywords are, they are taken over when it is opened next.
+const importMark = "smail.importing"
+
+// markImport makes the mark, which is on the disk with the uidlist.
+func (f *Folder) markImport() error {
+	fd, err := unix.Openat(f.dir, importMark, unix.O_CREAT|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", importMark, err)
+	}
+	return unix.Close(fd)
+}
+
+// importing says whether a take-over was broken off.
+func (f *Folder) importing() bool {
+	return unix.Faccessat(f.dir, importMark, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) == nil
+}
+
 // importKeywords gives the messages of a folder that has just been taken over
 // their keywords, under the lock.
 func (f *Folder) importKeywords() error {

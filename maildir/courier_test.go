@@ -98,6 +98,23 @@ func TestCourierByPOP3Alone(t *testing.T) {
 	want(t, "name", courierName([]byte("1.a\xe4 b+c")), "1.a+E4+20b+2Bc")
 }
 
+// TestCourierBrokenOff: who is killed between the UIDs and the keywords takes them over
+// the next time.
+func TestCourierBrokenOff(t *testing.T) {
+	s := courierMaildir(t)
+	os.Rename(filepath.Join(s.root, courierKeywords), filepath.Join(s.root, "aside"))
+	open(t, s, Inbox).Close()
+	put(t, s, importMark, "")
+	os.Rename(filepath.Join(s.root, "aside"), filepath.Join(s.root, courierKeywords))
+	f := open(t, s, Inbox)
+	if words := f.KeywordsOf(f.Message(1).Flags); strings.Join(words, ",") != "custom1" {
+		t.Errorf("keywords %q", words)
+	}
+	if f.importing() {
+		t.Error("the mark is left")
+	}
+}
+
 // TestCourierIsNotTakenOver beside a uidlist, or from files that make no sense.
 func TestCourierIsNotTakenOver(t *testing.T) {
 	s := courierMaildir(t)

@@ -124,7 +124,8 @@ func (f *Folder) load(look bool) (err error) {
 		f.ix.modseq = f.floor()
 	}
 	f.readKeywords() // without them mail is read all the same, with keywords named unknown-n
-	if err != nil || !f.ix.sameBoot() || look && (!f.unchanged() || !f.readOnly && f.anyNew()) {
+	f.courier = !f.readOnly && f.importing()
+	if err != nil || f.courier || !f.ix.sameBoot() || look && (!f.unchanged() || !f.readOnly && f.anyNew()) {
 		if err := f.catchUp(); err != nil {
 			return err
 		}

@@ -153,6 +153,7 @@ func (f *Folder) scan() error {
 		if err := f.changing(f.importKeywords); err != nil {
 			return err
 		}
+		unix.Unlinkat(f.dir, importMark, 0)
 	}
 	f.watch.begin()
 	return f.compact()

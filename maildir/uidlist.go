@@ -243,6 +243,9 @@ func (f *Folder) uidlistNow() (*uidlist, error) {
 		u = &uidlist{uidnext: 1}
 	} else if u.version == 0 {
 		if courier, ok := readCourier(f.dir); ok {
+			if err := f.markImport(); err != nil {
+				return nil, err
+			}
 			u, f.courier = courier, true
 		}
 	}
