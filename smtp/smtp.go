@@ -57,7 +57,7 @@ func Domain(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80 ||
-			strings.IndexByte(".-_:[]", c) >= 0) {
+			strings.IndexByte(".-_:[]!#$%&'*+/=?^`{|}~", c) >= 0) { // clients say what their machine is called
 			return false
 		}
 	}

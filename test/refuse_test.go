@@ -181,6 +181,8 @@ func TestHostileInput(t *testing.T) {
 		{"NUL", "pop3s", "USER a\x00b\r\nPASS x\r\n", "+OK"},
 		{"unknown command", "pop3s", "XYZZY\r\n", "-ERR Unknown command"},
 		{"line of 1 MiB", "submissions", "EHLO " + strings.Repeat("x", 1<<20), "500 5.5.6 Line too long"},
+		{"name of a machine", "submissions", "EHLO Alice's-PC%1\r\n", "250-"},
+		{"name with brackets", "submissions", "EHLO <a>\r\n", "501 5.5.4"},
 		{"name with spaces", "submissions", "EHLO a b\r\n", "501 5.5.4"},
 		{"unknown command", "submissions", "XYZZY\r\n", "500 5.5.2 Unknown command"},
 		{"BDAT before login", "submissions", "EHLO x\r\nBDAT 5 LAST\r\nQUIT\r\n", "250-"},
