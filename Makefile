@@ -35,7 +35,7 @@ vet:
 
 test: build vet
 	@packaging/deps test
-	$(GO) test -count=1 -timeout 20m ./...
+	$(GO) test -count=1 -timeout 40m ./...
 
 # Every system call of everything that changes mail, killed or failing: ten minutes.
 crashtest: build
