@@ -3,9 +3,11 @@
 package listen
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -17,8 +19,14 @@ import (
 	"smail/logline"
 )
 
-// reapInterval is how long a process that has ended may wait to be reaped.
-const reapInterval = 2 * time.Second
+const (
+	reapInterval   = 2 * time.Second        // how long a process that has ended may wait to be reaped
+	expiryInterval = 100 * time.Millisecond // how late a connection that has waited too long is closed
+)
+
+// maxPreparing is how many processes get ready at once: more would only take the
+// processors from those who are at work.
+var maxPreparing = 2 * runtime.NumCPU()
 
 // A Listener is what serves one service's port.
 type Listener struct {
@@ -51,7 +59,10 @@ func (s Listener) Serve(listener int, idle time.Duration) (err error) {
 		l.reap()
 		switch err {
 		case nil:
-			l.start(conn)
+			l.come(conn)
+			if l.queue.len() > 0 {
+				l.hear(-1, 0) // who is ready meanwhile
+			}
 		case syscall.EAGAIN:
 			wait := l.wait(idle)
 			if wait == 0 {
@@ -59,6 +70,7 @@ func (s Listener) Serve(listener int, idle time.Duration) (err error) {
 				return nil
 			}
 			l.hear(listener, wait)
+			l.serveWaiting()
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default: // out of descriptors or memory: let connections end
 			logline.Error("accept", "reason", err.Error())
@@ -92,6 +104,7 @@ type listening struct {
 	Listener
 	self     string // path of this program
 	spare    spare
+	queue    queue
 	startups gate.Startups
 	children map[int]child
 	perAddr  map[netip.Addr]int
@@ -104,6 +117,9 @@ type listening struct {
 // until there is one, 0 not at all, for there has been none for long enough.
 func (l *listening) wait(idle time.Duration) int {
 	switch {
+	case l.queue.len() > 0:
+		l.last = time.Now()
+		return int(expiryInterval.Milliseconds())
 	case len(l.children) > 0:
 		l.last = time.Now()
 		return int(reapInterval.Milliseconds())
@@ -117,13 +133,18 @@ func (l *listening) wait(idle time.Duration) int {
 
 // A child serves a connection: a monitor that has become a session, or will.
 type child struct {
-	addr netip.Addr
-	sock int // until its login: it writes a byte then, or just ends
+	addr  netip.Addr
+	sock  int // until its login, of which it says so; or it just ends
+	ready bool
 }
 
-// hear waits for a connection, or for a child that has logged in or ended.
+// hear waits for a connection, or for a process that has got ready, has logged in
+// or has ended.
 func (l *listening) hear(listener, milliseconds int) {
-	fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}, {Fd: -1, Events: unix.POLLIN}}
+	if l.spare.pid != 0 && !l.spare.ready {
+		fds[1].Fd = int32(l.spare.sock)
+	}
 	var pids []int
 	for pid, c := range l.children {
 		if c.sock >= 0 {
@@ -133,44 +154,106 @@ func (l *listening) hear(listener, milliseconds int) {
 	if n, err := unix.Poll(fds, milliseconds); err != nil || n == 0 {
 		return
 	}
+	if fds[1].Revents != 0 {
+		l.spare.ready = true // or it has ended, which shows when it is used
+		syscall.Read(l.spare.sock, make([]byte, 1))
+	}
 	for i, pid := range pids {
-		if fds[i+1].Revents != 0 {
+		if fds[i+2].Revents != 0 {
 			c := l.children[pid]
-			n, _ := syscall.Read(c.sock, make([]byte, 1))
-			l.startups.Ended(pid, n == 1)
-			syscall.Close(c.sock)
-			c.sock = -1
+			l.heard(pid, &c)
 			l.children[pid] = c
 		}
 	}
 }
 
+// heard reads what a child says: that it is ready, that somebody has logged in, or
+// the end.
+func (l *listening) heard(pid int, c *child) {
+	word := []byte{0}
+	n, _ := syscall.Read(c.sock, word)
+	c.ready = true
+	if n == 1 && word[0] == login.Ready {
+		return
+	}
+	if n == 1 {
+		l.queue.loggedIn(gate.Network(c.addr))
+	}
+	l.startups.Ended(pid, n == 1)
+	syscall.Close(c.sock)
+	c.sock = -1
+}
+
 // A spare is a process that waits for the next connection.
 type spare struct {
-	pid  int // 0: there is none
-	sock int // to send it on
+	pid   int // 0: there is none
+	sock  int // to send it on
+	ready bool
+}
+
+// preparing counts the processes that are getting ready.
+func (l *listening) preparing() (n int) {
+	for _, c := range l.children {
+		if !c.ready {
+			n++
+		}
+	}
+	if l.spare.pid != 0 && !l.spare.ready {
+		n++
+	}
+	return n
+}
+
+// come takes a connection, within the limits, and has it served when it is its turn.
+func (l *listening) come(conn int) {
+	peer, err := gate.Peer(conn)
+	if err != nil { // it left already
+		syscall.Close(conn)
+		return
+	}
+	gone, full := l.queue.push(waiting{conn, peer.Addr(), time.Now()})
+	if full {
+		l.turnedAway(gone.addr)
+		syscall.Close(gone.conn)
+	}
+	l.serveWaiting()
+}
+
+// serveWaiting gives connections processes while such can be started.
+func (l *listening) serveWaiting() {
+	for w, any := l.queue.expired(l.Config.LoginTimeout); any; w, any = l.queue.expired(l.Config.LoginTimeout) {
+		syscall.Close(w.conn)
+	}
+	for l.queue.len() > 0 && l.preparing() < maxPreparing {
+		w := l.queue.pop()
+		if !left(w.conn) {
+			l.start(w)
+		}
+		syscall.Close(w.conn)
+	}
+}
+
+// left says whether a client has gone while it waited.
+func left(conn int) bool {
+	fds := []unix.PollFd{{Fd: int32(conn), Events: unix.POLLRDHUP}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n == 1
 }
 
 // start gives a connection its own process, within the limits.
-func (l *listening) start(conn int) {
-	defer syscall.Close(conn)
-	peer, err := gate.Peer(conn)
-	if err != nil {
-		return // it left already
-	}
-	addr := peer.Addr()
-	if !l.admit(addr) {
-		l.turnedAway(addr)
+func (l *listening) start(w waiting) {
+	if !l.admit(w.addr) {
+		l.turnedAway(w.addr)
 		return
 	}
-	pid, sock, err := l.handOver(conn)
+	pid, c, err := l.handOver(w)
 	if err != nil {
 		logline.Error("start smaild", "reason", err.Error())
 		return
 	}
-	l.children[pid] = child{addr, sock}
-	l.perAddr[addr]++
-	l.startups.Began(pid, addr)
+	l.children[pid] = c
+	l.perAddr[w.addr]++
+	l.startups.Began(pid, w.addr)
 	if err := l.startSpare(); err != nil { // then the next connection tries again
 		logline.Error("start smaild", "reason", err.Error())
 	}
@@ -209,24 +292,26 @@ func (l *listening) turnedAway(addr netip.Addr) {
 	l.logged, l.unlogged = time.Now(), 0
 }
 
-// handOver sends a connection to the spare, or to a new one if that has died.
-func (l *listening) handOver(conn int) (pid, sock int, err error) {
+// handOver sends a connection to the spare, or to a new one if that has died, and how
+// long it has waited.
+func (l *listening) handOver(w waiting) (pid int, c child, err error) {
+	waited := binary.BigEndian.AppendUint32(nil, uint32(time.Since(w.since).Milliseconds()))
 	for range 2 {
 		if err := l.startSpare(); err != nil {
-			return 0, -1, err
+			return 0, child{}, err
 		}
-		pid, sock = l.spare.pid, l.spare.sock
+		given := l.spare
 		l.spare = spare{}
-		err = login.SendConn(sock, conn, []byte{0})
+		err = login.SendConn(given.sock, w.conn, waited)
 		if err == nil {
-			err = syscall.Shutdown(sock, syscall.SHUT_WR) // it reads to the end
+			err = syscall.Shutdown(given.sock, syscall.SHUT_WR) // it reads to the end
 		}
 		if err == nil {
-			return pid, sock, nil
+			return given.pid, child{w.addr, given.sock, given.ready}, nil
 		}
-		syscall.Close(sock)
+		syscall.Close(given.sock)
 	}
-	return 0, -1, err
+	return 0, child{}, err
 }
 
 // startSpare makes sure that there is one.
@@ -245,7 +330,7 @@ func (l *listening) startSpare() error {
 		syscall.Close(pair[0])
 		return err
 	}
-	l.spare = spare{pid, pair[0]}
+	l.spare = spare{pid: pid, sock: pair[0]}
 	return nil
 }
 
@@ -274,9 +359,7 @@ func (l *listening) ended(pid int, c child) {
 	if l.perAddr[c.addr]--; l.perAddr[c.addr] == 0 {
 		delete(l.perAddr, c.addr)
 	}
-	if c.sock >= 0 {
-		n, _ := syscall.Read(c.sock, make([]byte, 1)) // a session that was short
-		l.startups.Ended(pid, n == 1)
-		syscall.Close(c.sock)
+	for c.sock >= 0 { // a session that was short
+		l.heard(pid, &c)
 	}
 }

@@ -10,6 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// What a monitor says to the listener that has started it, a byte each: that it is
+// ready for a connection, or has begun without getting ready, and that somebody has
+// logged in.
+const (
+	Ready    = 0
+	LoggedIn = 1
+)
+
 // SendConn sends text on the stream socket fd, and with its first bytes a
 // descriptor, as unix(7) describes (SCM_RIGHTS).
 func SendConn(fd, conn int, text []byte) error {

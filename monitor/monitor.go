@@ -131,8 +131,8 @@ func (c *connection) serve(conn int) (err error) {
 		}
 	}
 	logline.Always("service", c.Service, "peer", c.peer.Addr().String())
-	c.deadline = time.Now().Add(c.Config.LoginTimeout)
-	c.timer = time.AfterFunc(c.Config.LoginTimeout+overtime, func() { os.Exit(1) }) // the front goes with it
+	c.deadline = time.Now().Add(c.Config.LoginTimeout - c.waited)
+	c.timer = time.AfterFunc(time.Until(c.deadline)+overtime, func() { os.Exit(1) }) // the front goes with it
 	if err := c.sendSetup(conn); err != nil {
 		c.endFront()
 		return err
@@ -181,7 +181,8 @@ func (c *connection) frontGone() bool {
 type connection struct {
 	*Monitor
 	peer     netip.AddrPort
-	deadline time.Time // for the login in all
+	waited   time.Duration // by the client, for its turn
+	deadline time.Time     // for the login in all
 	timer    *time.Timer
 	front    int // pid
 	login    int // SOCK_SEQPACKET to the front
@@ -344,7 +345,7 @@ func (c *connection) become(who *account, e entry) error {
 	}
 	logline.Info("login", "user", who.name, "by", e.by)
 	if c.listener != 0 {
-		syscall.Sendto(c.listener, []byte{1}, syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT, nil)
+		syscall.Sendto(c.listener, []byte{login.LoggedIn}, syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT, nil)
 	}
 	if c.Config.PAMSession == "held" {
 		return c.holdSession(who, e)

@@ -1,11 +1,13 @@
 package monitor
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,18 +39,22 @@ func Spare(path, service string, fd int) error {
 	if failed == nil {
 		c, failed = m.prepare()
 	}
+	syscall.Write(fd, []byte{login.Ready})
 	if failed == nil && !waits(fd) { // in a flood the most do not get as far as PAM
 		for _, path := range m.service().Files() {
 			m.read = append(m.read, stampOf(path))
 		}
 		c.pam = m.service().Prepare()
 	}
-	conn, _, err := login.ReceiveConn(fd, 1)
+	conn, text, err := login.ReceiveConn(fd, 4)
 	if failed == nil && err == nil && !m.stale() && !c.frontGone() {
 		// The listener hears of the login, or of this process's end.
 		if c.listener, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3); err != nil {
 			c.endFront()
 			return os.NewSyscallError("dup", err)
+		}
+		if len(text) == 4 { // how long the client has waited, in milliseconds
+			c.waited = time.Duration(binary.BigEndian.Uint32(text)) * time.Millisecond
 		}
 		return c.serve(conn)
 	}
@@ -64,9 +70,10 @@ func Spare(path, service string, fd int) error {
 	return fmt.Errorf("connection from the listener: %w", err)
 }
 
-// waits says whether there is something to read.
+// waits says whether there is something to read, at once or when the listener has
+// had time to send it.
 func waits(fd int) bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 2)
 	return err == nil && n > 0
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -71,7 +72,7 @@ func (m *Monitor) sayLandlock() {
 func (c *connection) sendSetup(conn int) error {
 	s := login.Setup{
 		Service: c.Service, Hostname: c.Config.Hostname, Peer: c.peer.Addr().String(),
-		LoginTimeout: c.Config.LoginTimeout, IdleTimeout: c.Config.IdleTimeout,
+		LoginTimeout: max(time.Until(c.deadline), time.Second), IdleTimeout: c.Config.IdleTimeout,
 		MaxMessageSize: c.Config.MaxMessageSize, MaxRecipients: c.Config.MaxRecipients,
 		Recent: c.relays(),
 	}
