@@ -207,7 +207,7 @@ func linkedMessages(t *testing.T, h *host) {
 	d.alive()
 	folder := filepath.Join(h.maildir(h.alice), ".linkedfolder")
 	os.Symlink(h.alice.HomeDir, folder)
-	d.expect("c SELECT linkedfolder", "c NO")
+	d.until("c SELECT linkedfolder", "c NO")
 	d.expect("c CREATE linkedfolder", "c NO [ALREADYEXISTS]")
 	if isFile(filepath.Join(h.alice.HomeDir, "maildirfolder")) {
 		t.Error("CREATE wrote where a link leads to")

@@ -179,7 +179,7 @@ func (d *dialogue) rest() string {
 // the front's parent is what the monitor has become.
 func (d *dialogue) processes() (front, parent int) {
 	d.t.Helper()
-	for range 50 { // neither table below is of one moment
+	for range 500 { // neither table below is of one moment
 		if front = d.front(); front != 0 {
 			return front, atoi(d.t, status(d.t, front, "PPid"))
 		}
