@@ -43,6 +43,11 @@ func (s Listener) Serve(listener int, idle time.Duration) (err error) {
 	limit := s.Config.MaxStartups
 	l.startups = gate.Startups{Exempt: s.Config.PenaltyExempt,
 		Limit: gate.Limit{Begin: limit.Begin, Percent: limit.Percent, Full: limit.Full, PerNetwork: s.Config.MaxStartupsPerNetwork}}
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	l.queue.most = int(min(maxWaiting, files.Cur/4))
 	if l.self, err = os.Executable(); err != nil {
 		return err
 	}
@@ -74,7 +79,8 @@ func (s Listener) Serve(listener int, idle time.Duration) (err error) {
 		case syscall.EINTR, syscall.ECONNABORTED:
 		default: // out of descriptors or memory: let connections end
 			logline.Error("accept", "reason", err.Error())
-			time.Sleep(100 * time.Millisecond)
+			l.hear(-1, 100)
+			l.serveWaiting()
 		}
 	}
 }
@@ -136,6 +142,7 @@ type child struct {
 	addr  netip.Addr
 	sock  int // until its login, of which it says so; or it just ends
 	ready bool
+	began time.Time
 }
 
 // hear waits for a connection, or for a process that has got ready, has logged in
@@ -189,17 +196,25 @@ type spare struct {
 	pid   int // 0: there is none
 	sock  int // to send it on
 	ready bool
+	began time.Time
 }
+
+// preparingMost is after how long a process that is not ready waits for something
+// else than a processor: it holds nobody up.
+const preparingMost = 5 * time.Second
 
 // preparing counts the processes that are getting ready.
 func (l *listening) preparing() (n int) {
-	for _, c := range l.children {
-		if !c.ready {
+	at := func(ready bool, began time.Time) {
+		if !ready && time.Since(began) < preparingMost {
 			n++
 		}
 	}
-	if l.spare.pid != 0 && !l.spare.ready {
-		n++
+	for _, c := range l.children {
+		at(c.ready, c.began)
+	}
+	if l.spare.pid != 0 {
+		at(l.spare.ready, l.spare.began)
 	}
 	return n
 }
@@ -307,7 +322,7 @@ func (l *listening) handOver(w waiting) (pid int, c child, err error) {
 			err = syscall.Shutdown(given.sock, syscall.SHUT_WR) // it reads to the end
 		}
 		if err == nil {
-			return given.pid, child{w.addr, given.sock, given.ready}, nil
+			return given.pid, child{w.addr, given.sock, given.ready, given.began}, nil
 		}
 		syscall.Close(given.sock)
 	}
@@ -330,7 +345,7 @@ func (l *listening) startSpare() error {
 		syscall.Close(pair[0])
 		return err
 	}
-	l.spare = spare{pid: pid, sock: pair[0]}
+	l.spare = spare{pid: pid, sock: pair[0], began: time.Now()}
 	return nil
 }
 

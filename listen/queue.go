@@ -16,7 +16,7 @@ type waiting struct {
 }
 
 const (
-	maxWaiting = 1024    // connections that wait at once
+	maxWaiting = 1024    // connections that wait at once, where there are descriptors
 	maxTurns   = 1 << 16 // networks whose turns are remembered
 )
 
@@ -26,6 +26,7 @@ const (
 // somebody has logged in first, then those that have had none, then those whose last
 // was longest ago.
 type queue struct {
+	most  int       // that wait at once
 	all   []waiting // as they came
 	turns map[netip.Prefix]turn
 }
@@ -51,7 +52,7 @@ func (q *queue) len() int { return len(q.all) }
 // itself: of the network that has most.
 func (q *queue) push(w waiting) (gone waiting, full bool) {
 	q.all = append(q.all, w)
-	if len(q.all) <= maxWaiting {
+	if len(q.all) <= q.most {
 		return waiting{}, false
 	}
 	counts, most := map[netip.Prefix]int{}, 0

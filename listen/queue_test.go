@@ -16,7 +16,7 @@ func from(format string, args ...any) waiting {
 // TestTurns: who has logged in of late comes first, then who has had no turn, then
 // who has waited longest for one; within a network as they came.
 func TestTurns(t *testing.T) {
-	var q queue
+	q := queue{most: maxWaiting}
 	q.push(from("192.0.2.9"))
 	q.pop()
 	time.Sleep(time.Millisecond)
@@ -41,7 +41,7 @@ func TestTurns(t *testing.T) {
 
 // TestQueueIsBounded: a network that fills it loses its own connections.
 func TestQueueIsBounded(t *testing.T) {
-	var q queue
+	q := queue{most: maxWaiting}
 	for i := range 100 {
 		q.push(from("198.51.100.%d", i))
 	}

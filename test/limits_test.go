@@ -1,7 +1,9 @@
 package test
 
 import (
+	"fmt"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -103,4 +105,43 @@ func TestSubmissionDialogues(t *testing.T) {
 	if !d.closed() {
 		t.Error("the bytes of a chunk may be taken for commands")
 	}
+}
+
+// TestOutOfDescriptors: a listener that has none left says so, goes on with what it
+// has, does not spin, and serves again when connections have ended.
+func TestOutOfDescriptors(t *testing.T) {
+	needRoot(t)
+	need(t, "prlimit", "util-linux")
+	h := newHost(t)
+	h.serve("imaps")
+	h.login().until("z LOGOUT", "z OK")
+	pid := h.listener()
+	open, _ := filepath.Glob("/proc/" + pid + "/fd/*")
+	run(t, "prlimit", "--pid", pid, fmt.Sprintf("--nofile=%d:%[1]d", len(open)+8))
+	var conns []net.Conn
+	for range 60 {
+		c, err := net.Dial("tcp", h.addr["imaps"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	h.waitLog("accept", "too many open files")
+	before := ticks(t, pid)
+	time.Sleep(2 * time.Second)
+	if spent := ticks(t, pid) - before; spent > 100 { // of 200
+		t.Errorf("%d ticks in two seconds", spent)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	h.login().until("b NOOP", "b OK")
+}
+
+// ticks returns the processor time of a process in ticks, a hundredth of a second.
+func ticks(t *testing.T, pid string) int {
+	t.Helper()
+	_, rest, _ := strings.Cut(readFile(t, "/proc/"+pid+"/stat"), ") ")
+	f := strings.Fields(rest)
+	return atoi(t, f[11]) + atoi(t, f[12])
 }
