@@ -214,8 +214,8 @@ func (s *stepped) sendAndMiss(i int) {
 	if took := time.Since(start); took > 20*time.Second {
 		s.t.Errorf("step %d: a login behind a wrong password took %v", i, took)
 	}
-	// By IMAP and by POP3.
-	if out, err := s.ctl("", "sessions"); err != nil || strings.Count(out, " yes\n") != 2 {
+	// By IMAP and by POP3, and the session that has sent.
+	if out, err := s.ctl("", "sessions"); err != nil || strings.Count(out, " yes\n") != 3 {
 		s.t.Errorf("step %d: sessions: %v\n%s", i, err, out)
 	}
 }

@@ -102,6 +102,7 @@ func (h *host) unharmed() {
 	os.Chmod(front, 0o711)
 	conn, err := net.Dial("tcp", h.addr["imaps"]) // the spare still has the hostile one
 	if err == nil {
+		time.Sleep(time.Second) // who has left is not served
 		conn.Close()
 	}
 	h.login().until("z LOGOUT", "z OK")

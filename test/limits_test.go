@@ -135,6 +135,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	for _, c := range conns {
 		c.Close()
 	}
+	time.Sleep(2 * time.Second) // until those that were served have ended
 	h.login().until("b NOOP", "b OK")
 }
 

@@ -62,11 +62,12 @@ func readSessions() (*config.Config, []sessionfile.Record, error) {
 	return cfg, recs, err
 }
 
-// maySend says whether a record lets its address send as its user without a login.
+// maySend says whether the address of a record may send as its user without a
+// login, by this record or another.
 func maySend(cfg *config.Config, recs []sessionfile.Record, r sessionfile.Record) bool {
 	rule := sessionfile.Rule{Window: cfg.RelayWindow, LiveOnly: cfg.RelayLiveOnly, Deny: cfg.RelayDenyNetworks}
 	_, ok := rule.Sender(recs, r.Addr)
-	return ok && !r.Void && cfg.RelayWindow > 0
+	return ok && cfg.RelayWindow > 0
 }
 
 func ago(at time.Duration) string {
