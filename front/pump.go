@@ -50,11 +50,11 @@ func (f *front) up() {
 	f.mail.SetReadDeadline(time.Now().Add(lastWords))
 }
 
-// Sizes of a pump's buffer: the small one waits, the large one is used while
-// there is much to copy.
+// Sizes of a pump's buffer: the small one waits, the large one, two TLS records, is
+// used while there is much to copy.
 const (
 	smallBuffer = 2 << 10
-	largeBuffer = 64 << 10
+	largeBuffer = 32 << 10
 )
 
 // copyConn copies until src ends. When dst takes no more, or nothing for a
@@ -64,6 +64,11 @@ func copyConn(dst, src net.Conn, timeout time.Duration, giveUp func() error) (to
 	buf := small
 	for {
 		n, err := src.Read(buf)
+		if n == smallBuffer && len(buf) == smallBuffer {
+			buf = make([]byte, largeBuffer)
+			n = copy(buf, small)
+			n += readReady(src, buf[n:])
+		}
 		if n > 0 {
 			total += int64(n)
 			if timeout > 0 {
@@ -81,10 +86,25 @@ func copyConn(dst, src net.Conn, timeout time.Duration, giveUp func() error) (to
 			return total, nil
 		case err != nil:
 			return total, err
-		case n == len(buf) && n == smallBuffer:
-			buf = make([]byte, largeBuffer)
 		case n < smallBuffer:
 			buf = small
 		}
 	}
+}
+
+// readReady reads what is there without waiting for it, where src can say.
+func readReady(src net.Conn, b []byte) (n int) {
+	conn, ok := src.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	raw.Read(func(fd uintptr) bool {
+		n, _ = syscall.Read(int(fd), b)
+		return true
+	})
+	return max(n, 0)
 }

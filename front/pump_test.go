@@ -5,6 +5,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -50,16 +52,42 @@ func TestWhoTakesNothing(t *testing.T) {
 
 // TestPumpIsExact: whatever pieces bytes come in, they go on as they came.
 func TestPumpIsExact(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
 	sent := make([]byte, 20<<20)
-	for i := range sent {
-		sent[i] = byte(random.Uint32())
+	rand.NewChaCha8([32]byte{1}).Read(sent)
+	t.Run("a socket", func(t *testing.T) {
+		src, session := unixPair(t)
+		pumpThrough(t, src, session, sent)
+	})
+	t.Run("what cannot say what is ready", func(t *testing.T) {
+		src, session := net.Pipe()
+		pumpThrough(t, src, session, sent)
+	})
+}
+
+func unixPair(t *testing.T) (a, b net.Conn) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
+	for i, c := range []*net.Conn{&a, &b} {
+		f := os.NewFile(uintptr(fds[i]), "pair")
+		if *c, err = net.FileConn(f); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	return a, b
+}
+
+func pumpThrough(t *testing.T, src, session net.Conn, sent []byte) {
+	random := rand.New(rand.NewPCG(1, 2))
 	client, dst := net.Pipe()
-	src, session := net.Pipe()
 	go func() {
 		for rest := sent; len(rest) > 0; {
 			n := min(len(rest), 1+random.IntN(1<<(1+random.IntN(17))))
+			if len(rest)%7 == 0 {
+				n = min(len(rest), smallBuffer) // a buffer that is just full, and then nothing
+			}
 			session.Write(rest[:n])
 			rest = rest[n:]
 		}

@@ -9,9 +9,15 @@ import (
 	goimap "github.com/emersion/go-imap/v2"
 )
 
-// flushAt is how much output is gathered before it is written; a command's
-// responses leave in few writes of about this size.
-const flushAt = 32 << 10
+// A command's responses leave in few writes: what is gathered is written when it
+// is flushAt bytes. Most have little to say and need a small buffer; one that does
+// not fit gets the large one at once, for each step between would be copied and
+// cost memory that was never used before.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 32 << 10
+	flushAt     = largeBuffer - smallBuffer
+)
 
 // An Encoder gathers responses in one buffer. A write error sticks: Flush
 // returns it.
@@ -30,10 +36,21 @@ func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w} }
 // Flush writes what has been gathered and lets go of a large buffer.
 func (e *Encoder) Flush() error {
 	e.flush()
-	if cap(e.buf) > 4<<10 {
+	if cap(e.buf) > smallBuffer {
 		e.buf = nil // an idle session keeps nothing
 	}
 	return e.err
+}
+
+// grow makes room for n bytes more.
+func (e *Encoder) grow(n int) {
+	size := smallBuffer
+	if len(e.buf)+n > smallBuffer {
+		size = largeBuffer
+	}
+	if need := len(e.buf) + n; need <= size && cap(e.buf) < need {
+		e.buf = append(make([]byte, 0, size), e.buf...)
+	}
 }
 
 func (e *Encoder) flush() {
@@ -57,12 +74,21 @@ func (e *Encoder) Write(p []byte) (int, error) {
 		}
 		return len(p), e.err
 	}
+	e.grow(len(p))
 	e.buf = append(e.buf, p...)
 	return len(p), e.err
 }
 
+// AvailableBuffer returns an empty slice to append grammar to, which is given to
+// Write at once: as of a bufio.Writer.
+func (e *Encoder) AvailableBuffer() []byte {
+	e.grow(256)
+	return e.buf[len(e.buf):]
+}
+
 // Raw appends text that is grammar already.
 func (e *Encoder) Raw(s string) *Encoder {
+	e.grow(len(s))
 	e.buf = append(e.buf, s...)
 	return e
 }

@@ -81,6 +81,15 @@ func (f *Folder) Flags(place int) (flags Flags, gone bool) {
 	return r.flags, r.state&stateExpunged != 0
 }
 
+// Gone says whether the message at a place is no longer there.
+func (f *Folder) Gone(place int) bool {
+	if f.ix.expunged == 0 && len(f.lost) == 0 {
+		return false // which spares reading what is asked for all of a large folder
+	}
+	r := f.record(f.number(place))
+	return r.state&stateExpunged != 0
+}
+
 // Key returns what stays of a message's file name as long as the message does.
 func (f *Folder) Key(place int) string {
 	r := f.record(f.number(place))

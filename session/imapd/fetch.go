@@ -3,6 +3,7 @@ package imapd
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -35,6 +36,9 @@ func (s *session) fetch(uid bool) error {
 	if items.ModSeq {
 		s.enableCondStore()
 	}
+	if isIndexed(&items) && items.Partial == nil && items.ChangedSince == nil {
+		return s.fetchFlags(set, uid, &items)
+	}
 	places, gone, err := s.pick(set, uid)
 	if err != nil {
 		return err
@@ -54,6 +58,32 @@ func (s *session) fetch(uid bool) error {
 		return err
 	}
 	if (gone || lost) && !uid {
+		return s.finishGone()
+	}
+	return s.finish(uid, "", "FETCH done")
+}
+
+// fetchFlags is FETCH of what the index has: clients ask for it most, of all
+// messages, and so it makes no list of them.
+func (s *session) fetchFlags(set imap.NumSet, uid bool, items *imap.FetchItems) error {
+	spans, err := s.spans(set, uid)
+	if err != nil {
+		return err
+	}
+	gone := false
+	for _, r := range spans {
+		for place := r.first; place < r.behind; place++ {
+			if m := s.box.Message(place); m.Gone {
+				gone = true
+			} else {
+				s.fetchIndexed(place, m, items)
+			}
+		}
+	}
+	if s.w.Err() != nil {
+		return s.w.Err()
+	}
+	if gone && !uid {
 		return s.finishGone()
 	}
 	return s.finish(uid, "", "FETCH done")
@@ -140,22 +170,22 @@ func isIndexed(items *imap.FetchItems) bool {
 
 // fetchIndexed sends the response for such items.
 func (s *session) fetchIndexed(i int, m maildir.Message, items *imap.FetchItems) {
-	s.fetchHead(i, m)
+	b := s.appendHead(s.w.AvailableBuffer(), i, m)
 	sep := ""
 	modseq := items.ModSeq || items.Flags && s.on.condstore
 	if items.UID && (!s.on.uidonly || !items.Flags && !modseq) { // there must be something
-		s.w.Raw("UID ").Num(m.UID)
+		b = strconv.AppendUint(append(b, "UID "...), uint64(m.UID), 10)
 		sep = " "
 	}
 	if items.Flags {
-		s.w.Raw(sep).Raw("FLAGS ")
-		s.flags(m)
+		b = s.appendFlags(append(append(b, sep...), "FLAGS "...), m)
 		sep = " "
 	}
 	if modseq {
-		s.w.Raw(sep).Raw("MODSEQ (").Num64(int64(m.ModSeq)).Raw(")")
+		b = strconv.AppendUint(append(append(b, sep...), "MODSEQ ("...), m.ModSeq, 10)
+		b = append(b, ')')
 	}
-	s.w.Raw(")").CRLF()
+	s.w.Write(append(b, ")\r\n"...))
 }
 
 // fetchOne sends the response for message i, which may have been read already.

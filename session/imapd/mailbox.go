@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"slices"
 	"strings"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -57,48 +58,58 @@ func bitsOf(fs []goimap.Flag) (bits maildir.Flags) {
 // pick resolves a set of numbers or UIDs to places of messages that the client
 // knows. gone says whether some of them are no longer there.
 func (s *session) pick(set imap.NumSet, uid bool) (places []int, gone bool, err error) {
-	b := s.box
-	switch {
-	case !uid && s.on.uidonly:
-		return nil, false, errUIDRequired
-	case set.IsSaved():
-		set, uid = s.saved, true
-	case !uid:
-		return b.pickNumbers(set)
-	}
-	if b.exists == 0 {
-		return nil, false, nil
-	}
-	for _, r := range set.Resolve(b.Message(b.exists - 1).UID) {
-		for i, _ := b.ByUID(r.Start); i < b.exists; i++ {
-			m := b.Message(i)
-			if m.UID > r.Stop {
-				break
-			}
-			if !m.Gone {
-				places = append(places, i)
-			}
-		}
-	}
-	return places, false, nil
-}
-
-func (b *mailbox) pickNumbers(set imap.NumSet) (places []int, gone bool, err error) {
-	for _, r := range set {
-		if r.Start > uint32(b.exists) || r.Stop > uint32(b.exists) || b.exists == 0 {
-			return nil, false, imap.Bad("No message has that number")
-		}
-	}
-	for _, r := range set.Resolve(uint32(b.exists)) {
-		for n := r.Start; n <= r.Stop; n++ {
-			if b.Message(int(n - 1)).Gone {
+	spans, err := s.spans(set, uid)
+	for _, r := range spans {
+		places = slices.Grow(places, r.behind-r.first)
+		for place := r.first; place < r.behind; place++ {
+			if s.box.Gone(place) {
 				gone = true
 				continue
 			}
-			places = append(places, int(n-1))
+			places = append(places, place)
 		}
 	}
-	return places, gone, nil
+	return places, gone, err
+}
+
+// A span is the places from first on, below behind.
+type span struct{ first, behind int }
+
+// spans resolves a set of numbers or UIDs to spans of messages that the client
+// knows, of which some may be gone.
+func (s *session) spans(set imap.NumSet, uid bool) (spans []span, err error) {
+	b := s.box
+	switch {
+	case !uid && s.on.uidonly:
+		return nil, errUIDRequired
+	case set.IsSaved():
+		set, uid = s.saved, true
+	}
+	if uid {
+		if b.exists == 0 {
+			return nil, nil
+		}
+		for _, r := range set.Resolve(b.Message(b.exists - 1).UID) {
+			first, _ := b.ByUID(r.Start)
+			behind, found := b.ByUID(r.Stop)
+			if found {
+				behind++
+			}
+			if behind = min(behind, b.exists); first < behind {
+				spans = append(spans, span{first, behind})
+			}
+		}
+		return spans, nil
+	}
+	for _, r := range set {
+		if r.Start > uint32(b.exists) || r.Stop > uint32(b.exists) || b.exists == 0 {
+			return nil, imap.Bad("No message has that number")
+		}
+	}
+	for _, r := range set.Resolve(uint32(b.exists)) {
+		spans = append(spans, span{int(r.Start) - 1, int(r.Stop)})
+	}
+	return spans, nil
 }
 
 // errUIDRequired: RFC 9586 section 3.

@@ -3,6 +3,7 @@ package imapd
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	goimap "github.com/emersion/go-imap/v2"
 
@@ -99,14 +100,17 @@ func (s *session) tellExpunged() {
 	}
 }
 
-// fetchHead begins a FETCH response; with UIDONLY it is a UIDFETCH: RFC 9586
+// appendHead begins a FETCH response; with UIDONLY it is a UIDFETCH: RFC 9586
 // section 3.3.
-func (s *session) fetchHead(place int, m maildir.Message) {
+func (s *session) appendHead(b []byte, place int, m maildir.Message) []byte {
 	if s.on.uidonly {
-		s.w.Raw("* ").Num(m.UID).Raw(" UIDFETCH (")
-	} else {
-		s.w.Raw("* ").Num(uint32(place + 1)).Raw(" FETCH (")
+		return append(strconv.AppendUint(append(b, "* "...), uint64(m.UID), 10), " UIDFETCH ("...)
 	}
+	return append(strconv.AppendUint(append(b, "* "...), uint64(place)+1, 10), " FETCH ("...)
+}
+
+func (s *session) fetchHead(place int, m maildir.Message) {
+	s.w.Write(s.appendHead(s.w.AvailableBuffer(), place, m))
 }
 
 // tellFlags sends a FETCH response with the flags of a message, its modseq and
@@ -134,31 +138,31 @@ func (s *session) tellModSeq(place int, m maildir.Message) {
 	s.w.Raw("MODSEQ (").Num64(int64(m.ModSeq)).Raw("))").CRLF()
 }
 
-// flags sends a message's flags, without \Recent to those who know none: RFC
-// 9051 appendix E.
-func (s *session) flags(m maildir.Message) {
-	sep := "("
+// appendFlags appends a message's flags, without \Recent to those who know none:
+// RFC 9051 appendix E.
+func (s *session) appendFlags(b []byte, m maildir.Message) []byte {
+	b = append(b, '(')
+	empty := len(b)
 	for i := range systemFlags {
 		if f := &systemFlags[i]; m.Flags&f.bit != 0 {
-			s.w.Raw(sep).Raw(string(f.name))
-			sep = " "
+			b = append(append(b, f.name...), ' ')
 		}
 	}
 	if m.Flags&maildir.AllKeywords != 0 {
 		for _, name := range s.box.KeywordsOf(m.Flags) {
-			s.w.Raw(sep).Raw(name)
-			sep = " "
+			b = append(append(b, name...), ' ')
 		}
 	}
 	if m.Recent && !s.on.rev2 {
-		s.w.Raw(sep).Raw(`\Recent`)
-		sep = " "
+		b = append(b, `\Recent `...)
 	}
-	if sep == "(" {
-		s.w.Raw(sep)
+	if len(b) > empty {
+		b = b[:len(b)-1]
 	}
-	s.w.Raw(")")
+	return append(b, ')')
 }
+
+func (s *session) flags(m maildir.Message) { s.w.Write(s.appendFlags(s.w.AvailableBuffer(), m)) }
 
 // tellKeywords sends FLAGS and PERMANENTFLAGS where the client has not been
 // told of all keywords: RFC 3501 section 7.2.6.
