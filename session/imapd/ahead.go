@@ -159,7 +159,7 @@ func keepable(items *imap.FetchItems) bool {
 // keeps says whether the header fields that the items want were kept.
 func (r *reading) keeps(items *imap.FetchItems) bool {
 	for i := range items.Sections {
-		if !r.known.hasFields(items.Sections[i].HeaderFields) {
+		if !r.known.hasFields(r.mem.fieldSet(items.Sections[i].HeaderFields)) {
 			return false
 		}
 	}

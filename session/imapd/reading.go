@@ -40,6 +40,7 @@ type memory struct {
 	entry  []byte // what the cache has of the message in hand
 	made   []byte // what it will have
 	fields []byte // what is sent of a header
+	set    fieldSet
 }
 
 // smallMessage is read into memory whole.
@@ -250,7 +251,7 @@ func (r *reading) knows(kind int) bool {
 
 func (r *reading) knowsFields(names []string) bool {
 	r.ask()
-	return r.known.hasFields(names)
+	return r.known.hasFields(r.mem.fieldSet(names))
 }
 
 // headerWith returns the header, or as much of it as is known and has the
@@ -262,7 +263,7 @@ func (r *reading) headerWith(names ...string) (message.Header, error) {
 	if r.header != nil {
 		return r.header, nil
 	}
-	return message.Header(r.known.parts[kindHeader]), nil
+	return r.known.narrow(r.mem.fieldSet(names)), nil
 }
 
 // envelope makes the ENVELOPE, of the fields that are kept if all it needs is.
@@ -285,7 +286,7 @@ func (r *reading) section(b *imap.Section) error {
 		return r.binary(b)
 	}
 	if h := r.known.parts[kindHeader]; b.HeaderFields != nil && len(b.Part) == 0 && h != nil && r.header == nil {
-		r.mem.fields = message.Header(h).AppendSelect(r.mem.fields[:0], b.HeaderFields, false)
+		r.mem.fields = r.known.appendFields(r.mem.fields[:0], r.mem.fieldSet(b.HeaderFields))
 		skip, n := window(b.Partial, int64(len(r.mem.fields)))
 		r.s.w.LiteralHeader(n)
 		noNUL{r.s.w}.Write(r.mem.fields[skip : skip+n])
