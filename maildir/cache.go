@@ -64,6 +64,22 @@ func (f *Folder) Entry(place int) []byte {
 	return f.ix.entry(&r)
 }
 
+// Steady says that Message and Entry may be called by several goroutines at once,
+// for all messages, until anything else is.
+func (f *Folder) Steady() bool {
+	c, size := &f.ix.cache, f.ix.indexHeader.cache
+	if !f.ix.openCache() {
+		return false
+	}
+	if uint64(len(c.b)) < size {
+		if c.need(size) != nil {
+			return false
+		}
+		unix.Madvise(c.b[:size], unix.MADV_POPULATE_READ) // at once, not page by page; older kernels refuse
+	}
+	return true
+}
+
 func (ix *index) entry(r *record) []byte {
 	if r.cache == 0 || r.cache+entryHead > ix.indexHeader.cache || !ix.openCache() {
 		return nil

@@ -210,7 +210,7 @@ func (f *Folder) meet() error {
 		f.see()
 		return nil
 	}
-	if next, err := f.openIndex(); err == nil && !(same && f.ix.broken) {
+	if next, err := f.openIndex(); err == nil && !(same && f.ix.broken.Load()) {
 		if f.UIDValidity != 0 && next.uidvalidity != f.UIDValidity {
 			next.close()
 			return fmt.Errorf("folder %s: UIDVALIDITY changed: %w", f.Name, ErrNoFolder)

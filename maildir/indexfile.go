@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,8 +16,8 @@ type index struct {
 	indexHeader
 	dir     int // of the folder; -1: in memory from the beginning
 	ino     uint64
-	broken  bool   // a record was found that its checksum does not confirm
-	batch   uint64 // the modseq of the changes since the header was written; 0: none
+	broken  atomic.Bool // a record was found that its checksum does not confirm
+	batch   uint64      // the modseq of the changes since the header was written; 0: none
 	records mapping
 	names   mapping
 	cache   mapping
@@ -108,7 +109,7 @@ func (ix *index) check(from int) error {
 		if !r.decode(ix.at(n)) {
 			r = ix.record(n)
 		}
-		if ix.broken || r.uid <= last || r.uid >= ix.uidnext || uint64(r.name)+uint64(r.nameLen)+4 > ix.indexHeader.names {
+		if ix.broken.Load() || r.uid <= last || r.uid >= ix.uidnext || uint64(r.name)+uint64(r.nameLen)+4 > ix.indexHeader.names {
 			return errIndex
 		}
 		last = r.uid
@@ -122,7 +123,7 @@ func (ix *index) reload() error {
 		return nil
 	}
 	before := int(ix.count)
-	if err := ix.readHeader(); err != nil || ix.replaced || ix.broken || int(ix.count) < before {
+	if err := ix.readHeader(); err != nil || ix.replaced || ix.broken.Load() || int(ix.count) < before {
 		return errIndex
 	}
 	if err := ix.names.need(ix.indexHeader.names); err != nil {
@@ -154,7 +155,7 @@ func (ix *index) record(n int) (r record) {
 		}
 		time.Sleep(20 * time.Microsecond) // it is just being written
 	}
-	ix.broken = true
+	ix.broken.Store(true)
 	return record{state: stateExpunged, size: -1, crlf: -1, date: -1}
 }
 
@@ -164,12 +165,12 @@ func (ix *index) record(n int) (r record) {
 func (ix *index) blob(r *record) []byte {
 	end := uint64(r.name) + uint64(r.nameLen)
 	if end+4 > uint64(len(ix.names.b)) {
-		ix.broken = true
+		ix.broken.Store(true)
 		return nil
 	}
 	b := ix.names.b[r.name:end:end]
 	if crc32.Checksum(b, castagnoli()) != binary.LittleEndian.Uint32(ix.names.b[end:]) || bytes.IndexByte(b, '/') >= 0 {
-		ix.broken = true
+		ix.broken.Store(true)
 		return nil
 	}
 	return b

@@ -134,7 +134,7 @@ func (f *Folder) scan() error {
 	if f.reserving {
 		l.leaveNew()
 	}
-	agree := !f.ix.broken
+	agree := !f.ix.broken.Load()
 	if agree {
 		if agree, err = f.take(l, missing); err != nil {
 			return err

@@ -123,7 +123,7 @@ func (f *Folder) Verify() (problems []string, err error) {
 		if err != nil {
 			return err
 		}
-		if f.ix.broken {
+		if f.ix.broken.Load() {
 			say("the index is damaged; it is made anew when it is used")
 		}
 		if f.ix.records.fd < 0 {

@@ -94,7 +94,7 @@ func (f *Folder) Gone(place int) bool {
 func (f *Folder) Key(place int) string {
 	r := f.record(f.number(place))
 	key := f.ix.key(&r)
-	if f.ix.broken && f.catchUp() == nil {
+	if f.ix.broken.Load() && f.catchUp() == nil {
 		r = f.record(f.number(place))
 		key = f.ix.key(&r)
 	}

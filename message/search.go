@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"net/mail"
 	"strings"
 	"time"
@@ -13,8 +14,9 @@ import (
 
 // Fold makes a text comparable without regard to case, and to how its letters
 // are put together: i;unicode-casemap, RFC 5051.
-func Fold(s string) string {
-	folded := make([]byte, 0, len(s))
+func Fold(s string) string { return string(appendFolded(make([]byte, 0, len(s)), s)) }
+
+func appendFolded(folded []byte, s string) []byte {
 	for _, r := range s {
 		if r < utf8.RuneSelf {
 			folded = append(folded, lowerASCII(byte(r)))
@@ -22,7 +24,7 @@ func Fold(s string) string {
 			folded = appendFoldedRune(folded, r)
 		}
 	}
-	return string(folded)
+	return folded
 }
 
 // Contains says whether a field of that name (any, for "") contains a folded
@@ -52,7 +54,8 @@ func containsFolded(value []byte, text string) bool {
 	}
 	for i, c := range value {
 		if c >= utf8.RuneSelf || c == '=' && i+1 < len(value) && value[i+1] == '?' {
-			return strings.Contains(Fold(UTF8(value)), text)
+			var room [512]byte // enough for nearly all, and on the stack
+			return bytes.Contains(appendFolded(room[:0], UTF8(value)), []byte(text))
 		}
 	}
 	if len(text) > longText {

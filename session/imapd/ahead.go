@@ -49,12 +49,18 @@ func (s *session) closed(box *mailbox, place int) reading {
 	return r
 }
 
-// readAhead has do look at readings on all cores, at the first bytes of their
-// files above all.
-func (s *session) readAhead(readings []*reading, first int64, do func(r *reading) error) {
+// coreMemory returns what readings use on each core.
+func (s *session) coreMemory() []memory {
 	if s.aheadMem == nil {
 		s.aheadMem = make([]memory, cores.Workers())
 	}
+	return s.aheadMem
+}
+
+// readAhead has do look at readings on all cores, at the first bytes of their
+// files above all.
+func (s *session) readAhead(readings []*reading, first int64, do func(r *reading) error) {
+	mem := s.coreMemory()
 	for _, r := range readings {
 		r.ask() // in memory of its own
 		r.ahead = &ahead{ticket: r.box.Ticket(r.place)}
@@ -67,7 +73,7 @@ func (s *session) readAhead(readings []*reading, first int64, do func(r *reading
 			}
 		}
 		for _, r := range group {
-			r.takeAway(&s.aheadMem[worker], do)
+			r.takeAway(&mem[worker], do)
 		}
 	})
 	for _, r := range readings {

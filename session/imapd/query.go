@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"smail/imap"
+	"smail/internal/cores"
 	"smail/maildir"
 	"smail/message"
 )
@@ -46,24 +47,34 @@ func (q *query) run() (places []int, err error) {
 		return q.runCheap()
 	}
 	var open []*reading
-	for i := range q.box.exists {
-		hit, r, err := q.try(i)
-		if err != nil {
-			return nil, err
-		}
-		if hit {
-			places = append(places, i)
-		}
-		if r != nil {
-			open = append(open, r)
-		}
-		if len(open) == maxAhead || len(open) > 0 && i == q.box.exists-1 {
-			if places, err = q.runAhead(open, places); err != nil {
+	for first := 0; first < q.box.exists; first += atOnce {
+		for i, v := range q.glance(first, min(first+atOnce, q.box.exists)) {
+			place := first + i
+			switch v {
+			case hit:
+				places = append(places, place)
+			case unknown:
+				r, err := q.opened(place)
+				if err != nil {
+					return nil, err
+				}
+				if r != nil {
+					open = append(open, r)
+				}
+			}
+			if len(open) == maxAhead {
+				if places, err = q.runAhead(open, places); err != nil {
+					return nil, err
+				}
+				open = open[:0]
+			}
+			if err := work.step(); err != nil {
 				return nil, err
 			}
-			open = open[:0]
 		}
-		if err := work.step(); err != nil {
+	}
+	if len(open) > 0 {
+		if places, err = q.runAhead(open, places); err != nil {
 			return nil, err
 		}
 	}
@@ -97,29 +108,68 @@ func (q *query) runCheap() (places []int, err error) {
 	return places, nil
 }
 
-// try evaluates the query without opening the message. If that cannot be, it
-// returns a reading of it.
-func (q *query) try(i int) (hit bool, open *reading, err error) {
-	r := q.s.closed(q.box, i)
+// A verdict is what the query says of a message that was not opened.
+type verdict uint8
+
+const (
+	miss verdict = iota
+	hit
+	unknown // without that
+)
+
+// atOnce bounds how many messages glance looks at, grain is how many of them one
+// core takes after another.
+const (
+	atOnce = 8 << 10
+	grain  = 256
+)
+
+// glance evaluates the query for the messages from first on, below behind, without
+// opening them: on all cores, where it asks the folder for nothing that one at a
+// time may.
+func (q *query) glance(first, behind int) []verdict {
+	verdicts := make([]verdict, behind-first)
+	if q.stores || len(verdicts) < 2*grain || !q.box.Steady() {
+		for i := range verdicts {
+			verdicts[i] = q.try(first+i, &q.s.mem)
+		}
+		return verdicts
+	}
+	mem := q.s.coreMemory()
+	cores.Each(len(verdicts), grain, func(worker, i int) { verdicts[i] = q.try(first+i, &mem[worker]) })
+	return verdicts
+}
+
+// try says unknown also of a message that cannot be read: opening it says why.
+func (q *query) try(place int, mem *memory) verdict {
+	r := reading{s: q.s, box: q.box, place: place, m: q.box.Message(place), mem: mem, ahead: &closed}
 	if r.m.Gone {
-		return false, nil, nil
+		return miss
 	}
-	if hit, err = q.eval(&r, q.key); err != errClosed {
-		if errors.Is(err, maildir.ErrGone) {
-			err = nil
-		}
-		return hit, nil, err
+	found, err := q.eval(&r, q.key)
+	switch {
+	case errors.Is(err, maildir.ErrGone):
+		return miss
+	case err != nil:
+		return unknown
+	case found:
+		return hit
 	}
-	here := q.s.read(q.box, i)
-	here.mem = &memory{}
+	return miss
+}
+
+// opened returns a reading of a message that must be opened; nil if it has gone.
+func (q *query) opened(place int) (*reading, error) {
+	r := q.s.read(q.box, place)
+	r.mem = &memory{}
 	if q.stores {
-		if err = q.know(&here); errors.Is(err, maildir.ErrGone) {
-			return false, nil, nil
+		if err := q.know(&r); errors.Is(err, maildir.ErrGone) {
+			return nil, nil
+		} else if err != nil {
+			return nil, err
 		}
-	} else {
-		err = nil
 	}
-	return false, &here, err
+	return &r, nil
 }
 
 // runAhead evaluates the query on all cores, and adds the places of the messages
