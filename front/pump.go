@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -57,15 +58,21 @@ const (
 	largeBuffer = 32 << 10
 )
 
+// large keeps buffers for the next message, which most often comes soon: each new
+// one would be cleared, and collected.
+var large = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
 // copyConn copies until src ends. When dst takes no more, or nothing for a
 // timeout that is not 0, giveUp tells src's side.
 func copyConn(dst, src net.Conn, timeout time.Duration, giveUp func() error) (total int64, err error) {
 	small := make([]byte, smallBuffer)
 	buf := small
+	var big *[largeBuffer]byte
 	for {
 		n, err := src.Read(buf)
-		if n == smallBuffer && len(buf) == smallBuffer {
-			buf = make([]byte, largeBuffer)
+		if n == smallBuffer && big == nil {
+			big = large.Get().(*[largeBuffer]byte)
+			buf = big[:]
 			n = copy(buf, small)
 			n += readReady(src, buf[n:])
 		}
@@ -86,8 +93,9 @@ func copyConn(dst, src net.Conn, timeout time.Duration, giveUp func() error) (to
 			return total, nil
 		case err != nil:
 			return total, err
-		case n < smallBuffer:
-			buf = small
+		case n < smallBuffer && big != nil:
+			large.Put(big)
+			buf, big = small, nil
 		}
 	}
 }

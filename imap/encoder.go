@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -36,20 +37,28 @@ func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w} }
 // Flush writes what has been gathered and lets go of a large buffer.
 func (e *Encoder) Flush() error {
 	e.flush()
-	if cap(e.buf) > smallBuffer {
-		e.buf = nil // an idle session keeps nothing
+	if cap(e.buf) > smallBuffer { // an idle session keeps nothing
+		if cap(e.buf) == largeBuffer {
+			large.Put((*[largeBuffer]byte)(e.buf[:largeBuffer]))
+		}
+		e.buf = nil
 	}
 	return e.err
 }
 
+// large keeps buffers for the next command: each new one would be cleared, and
+// collected.
+var large = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+
 // grow makes room for n bytes more.
 func (e *Encoder) grow(n int) {
-	size := smallBuffer
-	if len(e.buf)+n > smallBuffer {
-		size = largeBuffer
-	}
-	if need := len(e.buf) + n; need <= size && cap(e.buf) < need {
-		e.buf = append(make([]byte, 0, size), e.buf...)
+	need := len(e.buf) + n
+	switch {
+	case need <= cap(e.buf) || need > largeBuffer: // the latter is append's
+	case need <= smallBuffer:
+		e.buf = append(make([]byte, 0, smallBuffer), e.buf...)
+	default:
+		e.buf = append(large.Get().(*[largeBuffer]byte)[:0], e.buf...)
 	}
 }
 

@@ -111,7 +111,7 @@ func (f *Folder) newTransfer(places []int, dest *Folder) (*transfer, error) {
 		guids[i] = f.GUID(place)
 	}
 	var err error
-	t.first, err = dest.addUIDs(t.keys, guids)
+	t.first, err = dest.addUIDs(t.keys, guids, nil)
 	return t, err
 }
 

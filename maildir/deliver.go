@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,8 @@ type Delivery struct {
 	heldCR  bool  // a CR that may be half of a line's end
 	written int64 // in the file, of which the disk was given the first sent
 	sent    int64
-	buf     []byte
+	buf     *[deliveryBuffer]byte // from buffers
+	held    int                   // bytes in it
 	tmpName string
 	done    bool
 }
@@ -102,7 +104,7 @@ func (d *Delivery) store(p []byte) error {
 		d.crlf--
 	}
 	d.last = p[len(p)-1]
-	if len(d.buf)+len(p) > deliveryBuffer {
+	if d.held+len(p) > deliveryBuffer {
 		if err := d.flush(); err != nil {
 			return err
 		}
@@ -110,17 +112,35 @@ func (d *Delivery) store(p []byte) error {
 	if len(p) >= deliveryBuffer {
 		return d.write(p)
 	}
-	d.buf = append(d.buf, p...)
+	if d.buf == nil {
+		d.buf = buffers.Get().(*[deliveryBuffer]byte)
+	}
+	d.held += copy(d.buf[d.held:], p)
 	return nil
 }
 
 // deliveryBuffer is written at once.
 const deliveryBuffer = 64 << 10
 
+// buffers keeps some for the next message: each new one would be cleared, and
+// collected.
+var buffers = sync.Pool{New: func() any { return new([deliveryBuffer]byte) }}
+
 func (d *Delivery) flush() error {
-	err := d.write(d.buf)
-	d.buf = d.buf[:0]
+	if d.held == 0 {
+		return nil
+	}
+	err := d.write(d.buf[:d.held])
+	d.held = 0
 	return err
+}
+
+// letGo gives the buffer back.
+func (d *Delivery) letGo() {
+	if d.buf != nil {
+		buffers.Put(d.buf)
+		d.buf, d.held = nil, 0
+	}
 }
 
 func (d *Delivery) write(p []byte) error {
@@ -142,6 +162,7 @@ func (d *Delivery) Abort() {
 		return
 	}
 	d.done = true
+	d.letGo()
 	d.file.Close()
 	unix.Unlinkat(d.folder.tmp, d.tmpName, 0)
 }
@@ -177,22 +198,21 @@ func (f *Folder) Commit(all []Committed) (first uint32, err error) {
 	if err := f.store.makeRoom(total, int64(len(all))); err != nil {
 		return 0, err
 	}
-	together := total <= smallDelivery
-	if !together {
+	var together func() error
+	if total > smallDelivery {
 		if err := syncAll(all); err != nil {
 			return 0, err
 		}
+	} else if f.store.fsync != Never {
+		together = func() error { return syncAll(all) }
 	}
 	err = f.withLock(func() (err error) {
-		if together { // the disk takes them and the UIDs in one go
+		if together != nil {
 			for _, c := range all {
 				unix.SyncFileRange(int(c.file.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
 			}
 		}
-		if first, err = f.addUIDs(keys, nil); err == nil && together {
-			err = syncAll(all)
-		}
-		if err != nil {
+		if first, err = f.addUIDs(keys, nil, together); err != nil {
 			return err
 		}
 		return f.changing(func() error { return f.showAll(all, first) })
@@ -276,7 +296,9 @@ func (d *Delivery) settle(date time.Time) error {
 			return err
 		}
 	}
-	if err := d.flush(); err != nil {
+	err := d.flush()
+	d.letGo()
+	if err != nil {
 		return err
 	}
 	if !date.IsZero() {

@@ -211,7 +211,7 @@ func (f *Folder) giveUIDs(l *look) (agree bool, err error) {
 	f.ix.uidlines += uint32(len(recs))
 	switch {
 	case len(recs) > 0:
-		err = f.appendUIDs(u, recs)
+		err = f.appendUIDs(u, recs, nil)
 	case u.version != 3 || u.torn:
 		err = f.rewriteUIDList(u)
 	default:

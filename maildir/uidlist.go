@@ -260,7 +260,8 @@ func (f *Folder) uidlistNow() (*uidlist, error) {
 // the UID of the first. What is on the disk afterwards never gives one of them
 // to another. Only if another server has written the uidlist is it read, and
 // the folder, for lower UIDs come first. guids is nil, or has the GUID of each.
-func (f *Folder) addUIDs(keys [][]byte, guids []string) (first uint32, err error) {
+// meanwhile is nil, or makes something last that has to before this returns.
+func (f *Folder) addUIDs(keys [][]byte, guids []string, meanwhile func() error) (first uint32, err error) {
 	stamp, exists := f.uidlistStamp()
 	if exists && f.ix.uidlines > 0 && stamp != f.ix.uidlist {
 		if err := f.scan(); err != nil {
@@ -286,7 +287,7 @@ func (f *Folder) addUIDs(keys [][]byte, guids []string) (first uint32, err error
 			recs[i].fields = []byte("G" + guids[i])
 		}
 	}
-	if err := f.appendUIDs(u, recs); err != nil {
+	if err := f.appendUIDs(u, recs, meanwhile); err != nil {
 		return 0, err
 	}
 	f.ix.uidlines += uint32(len(keys))
@@ -294,10 +295,17 @@ func (f *Folder) addUIDs(keys [][]byte, guids []string) (first uint32, err error
 	return first, nil
 }
 
-// appendUIDs adds records under the lock, and makes the file if there is none.
-func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord) error {
+// appendUIDs adds records under the lock, and makes the file if there is none. Both
+// they and what is to last meanwhile are on their way before either is waited for:
+// the file system's journal, written for one, has then the other.
+func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord, meanwhile func() error) error {
 	u.uidnext += uint32(len(recs))
 	if u.version != 3 || u.torn {
+		if meanwhile != nil {
+			if err := meanwhile(); err != nil {
+				return err
+			}
+		}
 		u.records = append(u.records, recs...)
 		return f.rewriteUIDList(u)
 	}
@@ -310,7 +318,12 @@ func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord) error {
 	for _, r := range recs {
 		b = r.append(b)
 	}
-	if err = writeAll(fd, b); err == nil && f.store.fsync != Never {
+	err = writeAll(fd, b)
+	if err == nil && meanwhile != nil {
+		unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+		err = meanwhile()
+	}
+	if err == nil && f.store.fsync != Never {
 		err = fdatasync(fd)
 	}
 	if err != nil {
