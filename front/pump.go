@@ -54,7 +54,7 @@ func (f *front) up() {
 // Sizes of a pump's buffer: the small one waits, the large one, two TLS records, is
 // used while there is much to copy.
 const (
-	smallBuffer = 2 << 10
+	smallBuffer = 4 << 10
 	largeBuffer = 32 << 10
 )
 

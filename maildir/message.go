@@ -50,13 +50,18 @@ func (f *Folder) find(n int, fn func(n int, r *record) error) error {
 // A File is a message's file, open for reading. It is less than an os.File,
 // which asks the kernel three times whether it is more.
 type File struct {
-	fd  int
-	off int64
+	fd    int
+	off   int64
+	ended bool // Read has seen the end
 }
 
 // Read reads on from where the last Read ended.
 func (f *File) Read(p []byte) (int, error) {
+	if f.ended {
+		return 0, io.EOF
+	}
 	n, err := f.ReadAt(p[:min(len(p), 1<<30)], f.off)
+	f.ended = err == io.EOF
 	if f.off += int64(n); n > 0 && err == io.EOF {
 		err = nil
 	}

@@ -37,16 +37,19 @@ func (s *session) readAhead(i int) {
 	}
 	s.ahead.reply.Reset()
 	w := bufio.NewWriterSize(&s.ahead.reply, 4<<10)
-	if writeMessage(w, f) == nil && w.Flush() == nil {
+	if s.writeMessage(w, f) == nil && w.Flush() == nil {
 		s.ahead.i = i
 	}
 }
 
 // writeMessage writes the reply to RETR.
-func writeMessage(w *bufio.Writer, f io.Reader) error {
+func (s *session) writeMessage(w *bufio.Writer, f io.Reader) error {
 	w.WriteString("+OK Message follows\r\n")
 	d := pop3.NewDotWriter(w)
-	if _, err := io.CopyBuffer(onlyWriter{d}, f, make([]byte, bufferBytes)); err != nil {
+	if s.copied == nil {
+		s.copied = make([]byte, bufferBytes)
+	}
+	if _, err := io.CopyBuffer(onlyWriter{d}, f, s.copied); err != nil {
 		return err
 	}
 	return d.Close()

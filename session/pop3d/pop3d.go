@@ -41,6 +41,7 @@ type session struct {
 	sizes  map[int]int64     // that were counted here, by place
 	ids    map[uint32]string // by UID, where the server before had its own
 	ahead  ahead
+	copied []byte // what messages are copied through
 	count  struct{ retr, top, dele int }
 }
 
@@ -277,7 +278,7 @@ func (s *session) retrieve(args []string) error {
 	}
 	defer f.Close()
 	s.count.retr++
-	return writeMessage(s.w, f)
+	return s.writeMessage(s.w, f)
 }
 
 func (s *session) top(args []string) error {
