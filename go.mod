@@ -2,9 +2,9 @@ module smail
 
 go 1.25.0
 
-// The runtime would read cgroup files at its start, which costs a short-lived
-// process time, and in the background, which one that may open no file must not
-// do. It would name its memory with prctl(2), which the front's filter refuses.
+// The runtime would go on reading cgroup files in the background, which a process
+// that may open no file must not do. It would name its memory with prctl(2), which
+// the front's filter refuses.
 godebug (
 	containermaxprocs=0
 	decoratemappings=0

@@ -117,7 +117,7 @@ func (s *Store) tryLock(dir int, name string) (ino uint64, err error) {
 // longer than it has patience, and removes a stale lock.
 func (s *Store) takeLock(dir int, name string, patience time.Duration) (*dotlock, error) {
 	deadline := time.Now().Add(patience)
-	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+	for wait := time.Millisecond / 2; ; wait = min(wait+wait/4, 50*time.Millisecond) {
 		ino, err := s.tryLock(dir, name)
 		if err == nil {
 			l := &dotlock{dir: dir, name: name, ino: ino}
