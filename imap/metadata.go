@@ -81,7 +81,7 @@ func (d *Decoder) metadataEntries(o *MetadataOptions) bool {
 		return len(o.Entries) <= maxEntries || d.fail(Bad("Too many entries"))
 	}
 	if d.Next('(') {
-		return d.List(entry)
+		return d.List(entry) && (len(o.Entries) > 0 || d.expected("the name of an entry"))
 	}
 	return entry()
 }
