@@ -150,12 +150,12 @@ func (q *asker) action(attributes map[string]string) string {
 // socketmap answers one request (socketmap_table(5)): a netstring of a map's
 // name and a key, which is an address.
 func (q *asker) socketmap() error {
-	size, err := q.r.ReadString(':')
-	if err != nil {
+	size, err := q.r.ReadSlice(':')
+	if err == io.EOF && len(size) == 0 {
 		return err
 	}
-	n, err := strconv.ParseUint(strings.TrimSuffix(size, ":"), 10, 31)
-	if err != nil || n > maxNetstring {
+	n, perr := strconv.ParseUint(strings.TrimSuffix(string(size), ":"), 10, 31)
+	if err != nil || perr != nil || n > maxNetstring { // a buffer of digits is none
 		return errors.New("not a netstring")
 	}
 	b := make([]byte, n+1)

@@ -138,3 +138,15 @@ func FuzzAsk(f *testing.F) {
 		}
 	})
 }
+
+// TestEndlessLength: a netstring whose length never ends is not read to its end.
+func TestEndlessLength(t *testing.T) {
+	s := set(t, "")
+	client, conn := net.Pipe()
+	client.SetDeadline(time.Now().Add(10 * time.Second))
+	go s.serve(conn)
+	n, err := client.Write([]byte(strings.Repeat("7", 64<<10)))
+	if err == nil || n > maxLine {
+		t.Errorf("%d bytes were taken, %v", n, err)
+	}
+}
