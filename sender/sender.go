@@ -58,10 +58,25 @@ func (a *Addresses) List() (list []string) {
 	return append(list, a.given...)
 }
 
-// Named says whether an address is the user's by his name.
+// Named says whether an address is the user's by his name. Telephones write it with a
+// capital, and to MTAs that is the same; a name that has capitals itself is matched
+// as it is.
 func (a *Addresses) Named(address string) bool {
 	local, domain, ok := split(address)
+	if a.user == lower(a.user) {
+		local = lower(local)
+	}
 	return ok && local == a.user && slices.ContainsFunc(a.domains, func(d string) bool { return strings.EqualFold(d, domain) })
+}
+
+// lower makes ASCII letters small, and no others ASCII.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // Own says whether an address is one of the user's.

@@ -29,7 +29,8 @@ func TestOwn(t *testing.T) {
 		"sales@example.org": {true, false}, "SALES+x@example.org": {true, false}, "office@example.net": {true, false},
 		"any@shop.example": {true, false}, "a+b@SHOP.example": {true, false},
 		"alice@example.net": {}, "bob@example.org": {}, "alice": {}, "": {}, "@": {}, "alice@": {}, "info@example.org": {},
-		"x@evil.shop.example": {}, "alice@example.org@evil.example": {}, "Alice@example.org": {}, "+alice@example.org": {},
+		"x@evil.shop.example": {}, "alice@example.org@evil.example": {}, "+alice@example.org": {},
+		"Alice@example.org": {true, true}, "ALICE+X@example.org": {true, true}, "al\u0130ce@example.org": {}, "alice\x00@example.org": {},
 	} {
 		if got := [2]bool{a.Own(address), a.Named(address)}; got != want {
 			t.Errorf("%q: own, by name: %v, want %v", address, got, want)
@@ -40,6 +41,10 @@ func TestOwn(t *testing.T) {
 	}
 	if a.Main() != "alice@mail.example.org" {
 		t.Error(a.Main())
+	}
+	big, _ := Of("Alice", "example.org", nil, "")
+	if !big.Own("Alice@example.org") || big.Own("alice@example.org") {
+		t.Error("a user whose name has capitals is taken for another")
 	}
 }
 
