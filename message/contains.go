@@ -53,6 +53,7 @@ type searcher struct {
 	decoded []byte
 	folded  []byte
 	folder  folder
+	letters [0x3000]byte // see letter
 	qp      lenientQP
 }
 
@@ -99,15 +100,17 @@ func (s *searcher) inMemory(p *Part, body []byte, text string) bool {
 	if len(text) > longText {
 		return s.inFolded(body, text)
 	}
-	isASCII := asciiPrefix([]byte(text)) == len(text)
-	if isASCII && containsASCII(body, text) {
+	ascii := text
+	if asciiPrefix([]byte(text)) < len(text) {
+		ascii = ""
+	} else if containsASCII(body, text) {
 		return true
 	}
-	for n := nextFoldable(body, 0, isASCII); n < len(body); {
+	for n := s.nextFoldable(body, 0, ascii); n < len(body); {
 		letter, first, behind := n, max(0, n-len(text)), n
 		for n < len(body) && n-behind <= len(text) { // as long as they are near each other
 			behind = n + 1
-			n = nextFoldable(body, behind, isASCII)
+			n = s.nextFoldable(body, behind, ascii)
 		}
 		for first < letter && !utf8.RuneStart(body[first]) {
 			first++
@@ -123,26 +126,61 @@ func (s *searcher) inMemory(p *Part, body []byte, text string) bool {
 	return false
 }
 
-// nextFoldable returns where from a place on the next letter beyond ASCII
-// begins, or just one that folding may make ASCII; else len(b).
-func nextFoldable(b []byte, from int, toASCII bool) int {
+// nextFoldable returns where from a place on the next letter beyond ASCII begins
+// that may be part of a hit; else len(b). text is what is looked for, if it is
+// ASCII, else empty.
+func (s *searcher) nextFoldable(b []byte, from int, text string) int {
 	for {
 		from += asciiPrefix(b[from:])
-		if from == len(b) || !toASCII || !strayLead[b[from]] {
+		if from == len(b) || text == "" {
 			return from
 		}
-		_, size := utf8.DecodeRune(b[from:])
-		if size == 1 { // a letter of Windows-1252
+		r, size := utf8.DecodeRune(b[from:])
+		switch {
+		case size == 1: // a letter of Windows-1252
+			return from
+		case int(r) < len(s.letters):
+			if l := s.letter(r); l == mayHit || l == text[len(text)-1] {
+				return from
+			}
+		case !strayLead[b[from]]:
 			return from
 		}
 		from += size
 	}
 }
 
-// strayLead has the bytes with which UTF-8 begins letters whose folding has
-// nothing of ASCII: Cyrillic, Hebrew, Arabic, Chinese, Korean.
-var strayLead = [256]bool{0xd0: true, 0xd1: true, 0xd2: true, 0xd3: true, 0xd4: true, 0xd5: true, 0xd6: true, 0xd7: true, 0xd8: true, 0xd9: true,
-	0xe4: true, 0xe5: true, 0xe6: true, 0xe7: true, 0xe8: true, 0xe9: true, 0xeb: true, 0xec: true, 0xed: true}
+// What an ASCII text can have of a letter beyond ASCII, or which letter of ASCII
+// with a mark it is: where that is found, the text ends.
+const (
+	notKnown = iota
+	noHit
+	mayHit
+)
+
+func (s *searcher) letter(r rune) byte {
+	l := &s.letters[r]
+	if *l == notKnown {
+		var room [32]byte
+		folded := appendFoldedRune(room[:0], r)
+		n := asciiPrefix(folded)
+		switch rest := folded[n:]; {
+		case n == 0 && !bytes.ContainsFunc(rest, isASCII):
+			*l = noHit
+		case n == 1 && len(rest) > 0 && !bytes.ContainsFunc(rest, isASCII):
+			*l = folded[0]
+		default:
+			*l = mayHit
+		}
+	}
+	return *l
+}
+
+func isASCII(r rune) bool { return r < utf8.RuneSelf }
+
+// strayLead has the bytes with which UTF-8 begins letters behind those whose folding
+// has nothing of ASCII: Chinese, Korean.
+var strayLead = [256]bool{0xe4: true, 0xe5: true, 0xe6: true, 0xe7: true, 0xe8: true, 0xe9: true, 0xeb: true, 0xec: true, 0xed: true}
 
 // longText is from when on a text is looked for in a way whose time does not
 // grow with it.

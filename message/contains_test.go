@@ -70,6 +70,9 @@ func FuzzContains(f *testing.F) {
 	f.Add("=C3=89t=\n=E9", "été", "", "quoted-printable")
 	f.Add("aGlkZGVuIHRleHQ=", "den", "koi8-r", "base64")
 	f.Add("ab\x1b$B", "b", "iso-2022-jp", "7bit")
+	f.Add("caf\u00e9 \u2026 na\u00efve \u00aa", "cafe", "utf-8", "8bit")
+	f.Add("na\u00efve\u00a0one\u2026 \u0149\u017f", "ive one...", "utf-8", "8bit")
+	f.Add("\u0430\u0431 \u00b4x \u1eafn", "ns", "utf-8", "8bit")
 	f.Fuzz(func(t *testing.T, body, text, charset, encoding string) {
 		if !utf8.ValidString(text) || strings.ContainsAny(charset+encoding, "\r\n") {
 			return
