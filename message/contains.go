@@ -178,8 +178,8 @@ func (s *searcher) letter(r rune) byte {
 
 func isASCII(r rune) bool { return r < utf8.RuneSelf }
 
-// strayLead has the bytes with which UTF-8 begins letters behind those whose folding
-// has nothing of ASCII: Chinese, Korean.
+// strayLead has the bytes with which UTF-8 begins further letters, Chinese and Korean,
+// whose folding has nothing of ASCII.
 var strayLead = [256]bool{0xe4: true, 0xe5: true, 0xe6: true, 0xe7: true, 0xe8: true, 0xe9: true, 0xeb: true, 0xec: true, 0xed: true}
 
 // longText is from when on a text is looked for in a way whose time does not

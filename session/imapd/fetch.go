@@ -73,11 +73,7 @@ func (s *session) fetchFlags(set imap.NumSet, uid bool, items *imap.FetchItems) 
 	gone := false
 	for _, r := range spans {
 		for place := r.first; place < r.behind; place++ {
-			if m := s.box.Message(place); m.Gone {
-				gone = true
-			} else {
-				s.fetchIndexed(place, m, items)
-			}
+			gone = s.fetchIndexed(place, items) || gone
 		}
 	}
 	if s.w.Err() != nil {
@@ -114,11 +110,7 @@ func (s *session) fetchAll(places []int, items *imap.FetchItems) (lost bool, err
 	}
 	if isIndexed(items) {
 		for _, i := range places {
-			if m := s.box.Message(i); m.Gone {
-				lost = true
-			} else {
-				s.fetchIndexed(i, m, items)
-			}
+			lost = s.fetchIndexed(i, items) || lost
 		}
 		return lost, s.w.Err()
 	}
@@ -168,8 +160,12 @@ func isIndexed(items *imap.FetchItems) bool {
 		!items.ThreadID && !items.SaveDate && !items.Preview && len(items.Sections) == 0
 }
 
-// fetchIndexed sends the response for such items.
-func (s *session) fetchIndexed(i int, m maildir.Message, items *imap.FetchItems) {
+// fetchIndexed sends the response for such items, unless the message is gone.
+func (s *session) fetchIndexed(i int, items *imap.FetchItems) (gone bool) {
+	m := s.box.Message(i)
+	if m.Gone {
+		return true
+	}
 	b := s.appendHead(s.w.AvailableBuffer(), i, m)
 	sep := ""
 	modseq := items.ModSeq || items.Flags && s.on.condstore
@@ -186,6 +182,7 @@ func (s *session) fetchIndexed(i int, m maildir.Message, items *imap.FetchItems)
 		b = append(b, ')')
 	}
 	s.w.Write(append(b, ")\r\n"...))
+	return false
 }
 
 // fetchOne sends the response for message i, which may have been read already.
