@@ -176,8 +176,9 @@ func (ix *index) blob(r *record) []byte {
 	return b
 }
 
-func sealed(blob []byte) []byte {
-	return binary.LittleEndian.AppendUint32(blob[:len(blob):len(blob)], crc32.Checksum(blob, castagnoli()))
+// appendSealed appends a blob and its sum.
+func appendSealed(b, blob []byte) []byte {
+	return binary.LittleEndian.AppendUint32(append(b, blob...), crc32.Checksum(blob, castagnoli()))
 }
 
 // key returns what stays of a message's file name, as blob does.
@@ -239,7 +240,7 @@ func (ix *index) setName(r *record, key []byte, info string, colon bool) {
 		return
 	}
 	at := ix.indexHeader.names
-	ix.write(&ix.names, sealed(blob), at)
+	ix.write(&ix.names, appendSealed(nil, blob), at)
 	r.name, r.nameLen = uint32(at), uint16(len(blob))
 	ix.indexHeader.names += uint64(len(blob)) + 4
 }
@@ -250,7 +251,8 @@ func describe(key []byte, info string, colon bool) (blob []byte, flags Flags, st
 		return key, 0, stateBare
 	}
 	flags, _ = parseInfo(info)
-	if joinName("", flags, "")[1:] == info {
+	var b [64]byte
+	if string(appendInfo(b[:0], flags, "")) == info {
 		return key, flags, 0
 	}
 	blob = append(append(bytes.Clone(key), 0), info...)

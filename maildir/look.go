@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smail/internal/pages"
 )
 
 // A look is what reading the folder's directories showed, compared with the
@@ -128,13 +130,13 @@ func (f *Folder) matches(n int, info []byte, colon, inNew bool) bool {
 // keep copies a name, which readdir's buffer will lose.
 func (l *look) keep(key, info []byte, colon, inNew bool) *found {
 	if cap(l.chunk)-len(l.chunk) < len(key)+len(info) {
-		l.chunk = make([]byte, 0, max(direntBuffer, len(key)+len(info)))
+		l.chunk = pages.Room[byte](max(direntBuffer, len(key)+len(info)))
 	}
 	at := len(l.chunk)
 	l.chunk = append(append(l.chunk, key...), info...)
 	whole := l.chunk[at:len(l.chunk):len(l.chunk)]
 	if len(l.slab) == cap(l.slab) {
-		l.slab = make([]found, 0, 256)
+		l.slab = pages.Room[found](min(max(64, 2*cap(l.slab)), 4096))
 	}
 	l.slab = append(l.slab, found{key: whole[:len(key):len(key)], info: whole[len(key):], colon: colon, inNew: inNew, crlf: -1})
 	return &l.slab[len(l.slab)-1]

@@ -1,10 +1,11 @@
 package maildir
 
 import (
-	"bytes"
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"smail/internal/pages"
 )
 
 // A mapping is a file mapped for reading, or bytes in memory. While it is held,
@@ -21,7 +22,7 @@ type mapping struct {
 // batch become one write. size is how much of the file counts.
 func (m *mapping) hold(size uint64) {
 	if m.fd >= 0 && !m.held && size <= uint64(len(m.b)) {
-		m.mapped, m.b, m.held, m.lo, m.hi = m.b, bytes.Clone(m.b[:size]), true, size, 0
+		m.mapped, m.b, m.held, m.lo, m.hi = m.b, append(pages.Room[byte](int(size)), m.b[:size]...), true, size, 0
 	}
 }
 

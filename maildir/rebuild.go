@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"smail/internal/pages"
 )
 
 // nothingKnown is the floor of an index that is to be made from nothing: of what has
@@ -35,8 +37,8 @@ type builder struct {
 func newBuilder(h indexHeader, records, names int) *builder {
 	b := &builder{header: h}
 	rand.Read(b.header.id[:])
-	b.records = make([]byte, headerSize, headerSize+records*recordSize)
-	b.names = append(make([]byte, 0, names+len(b.header.id)), b.header.id[:]...)
+	b.records = pages.Room[byte](headerSize + records*recordSize)[:headerSize]
+	b.names = append(pages.Room[byte](names+len(b.header.id)), b.header.id[:]...)
 	b.header.count, b.header.expunged, b.header.replaced = 0, 0, false
 	return b
 }
@@ -44,9 +46,10 @@ func newBuilder(h indexHeader, records, names int) *builder {
 // add appends a record, by ascending UIDs; blob is as describe says.
 func (b *builder) add(r *record, blob []byte) {
 	r.name, r.nameLen = uint32(len(b.names)), uint16(len(blob))
-	b.names = append(b.names, sealed(blob)...)
-	b.records = append(b.records, make([]byte, recordSize)...)
-	r.encode(b.records[len(b.records)-recordSize:])
+	b.names = appendSealed(b.names, blob)
+	n := len(b.records)
+	b.records = slices.Grow(b.records, recordSize)[:n+recordSize]
+	r.encode(b.records[n:])
 	b.header.count++
 	if r.state&stateExpunged != 0 {
 		b.header.expunged++
@@ -118,7 +121,11 @@ func (f *Folder) rebuild(fresh []*found) {
 	started := !old.sameBoot()
 	modseq := old.change()
 	f.keepFloor(modseq)
-	b := newBuilder(old.indexHeader, int(old.count)+len(fresh), int(old.indexHeader.names)+80*len(fresh))
+	names := int(old.indexHeader.names)
+	for _, e := range fresh {
+		names += len(e.key) + len(e.info) + 5 // a NUL and a sum
+	}
+	b := newBuilder(old.indexHeader, int(old.count)+len(fresh), names)
 	b.header.boot, b.more = bootTime(), f.more.of
 	b.header.floor = max(old.floor, old.forgettable())
 	if old.floor == nothingKnown {

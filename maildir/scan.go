@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smail/internal/pages"
 )
 
 // Following a folder that others change.
@@ -195,7 +197,7 @@ func (f *Folder) giveUIDs(l *look) (agree bool, err error) {
 		f.takeUIDs(l, u)
 	}
 	f.ix.uidlines, f.ix.uidls, f.ix.guids = uint32(len(u.records)), u.hasUIDLs(), u.hasGUIDs()
-	var rest []*found
+	rest := make([]*found, 0, len(l.fresh))
 	for _, e := range l.fresh {
 		if e.uid == 0 {
 			e.time = deliveryTimeOf(e.key)
@@ -203,7 +205,7 @@ func (f *Folder) giveUIDs(l *look) (agree bool, err error) {
 		}
 	}
 	slices.SortFunc(rest, deliveredBefore)
-	recs := make([]uidRecord, len(rest))
+	recs := pages.Room[uidRecord](len(rest))[:len(rest)]
 	for i, e := range rest {
 		e.uid = u.uidnext + uint32(i)
 		recs[i] = uidRecord{uid: e.uid, key: e.key}
@@ -236,8 +238,10 @@ func (f *Folder) moveNew(l *look) error {
 	var moves []*found
 	uids := map[*found]uint32{}
 	for _, e := range l.edits {
-		uids[e.f] = f.ix.record(e.n).uid
-		moves = append(moves, e.f)
+		if e.f.inNew {
+			uids[e.f] = f.ix.record(e.n).uid
+			moves = append(moves, e.f)
+		}
 	}
 	for n, exact := range l.exact { // an EXAMINE left them there
 		if r := f.ix.record(n); r.state&(stateNew|stateExpunged) == stateNew && exact {
@@ -251,12 +255,13 @@ func (f *Folder) moveNew(l *look) error {
 			moves = append(moves, e)
 		}
 	}
-	moves = append(moves, l.fresh...)
+	for _, e := range l.fresh {
+		if e.inNew {
+			moves = append(moves, e)
+		}
+	}
 	return f.changing(func() error {
 		for _, e := range moves {
-			if !e.inNew {
-				continue
-			}
 			err := f.takeOut(e)
 			if err == unix.ENOENT { // another program was quicker: the next scan sees
 				f.ix.stamps[0].settled = false

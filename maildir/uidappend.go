@@ -57,7 +57,11 @@ func (f *Folder) appendUIDs(u *uidlist, recs []uidRecord, meanwhile func() error
 				return err
 			}
 		}
-		u.records = append(u.records, recs...)
+		if len(u.records) == 0 {
+			u.records = recs
+		} else {
+			u.records = append(u.records, recs...)
+		}
 		return f.rewriteUIDList(u)
 	}
 	fd, err := unix.Openat(f.dir, uidlistName, unix.O_WRONLY|unix.O_APPEND|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)

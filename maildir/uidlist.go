@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"smail/internal/pages"
 )
 
 // The UIDs of a folder are in dovecot-uidlist, the file that Dovecot uses, so
@@ -76,8 +78,8 @@ func readUIDListTo(dir int, most int64) (*uidlist, error) {
 	}
 	f := os.NewFile(uintptr(fd), uidlistName)
 	defer f.Close()
-	text := make([]byte, min(st.Size, most))
-	n, err := io.ReadFull(f, text)
+	text := pages.Room[byte](int(min(st.Size, most)))
+	n, err := io.ReadFull(f, text[:cap(text)])
 	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
 		return nil, fmt.Errorf("read %s: %w", uidlistName, err)
 	}
@@ -101,7 +103,7 @@ func parseUIDList(text []byte) (*uidlist, error) {
 		return nil, err
 	}
 	u.torn = len(text) > 0 && text[len(text)-1] != '\n'
-	u.records = make([]uidRecord, 0, bytes.Count(rest, []byte("\n")))
+	u.records = pages.Room[uidRecord](bytes.Count(rest, []byte("\n")))
 	last := uint32(0)
 	for len(rest) > 0 {
 		line, tail, whole := bytes.Cut(rest, []byte("\n"))
@@ -280,7 +282,11 @@ func (f *Folder) rewriteUIDList(u *uidlist) error {
 		rand.Read(guid)
 		u.header = []string{fmt.Sprintf("G%x", guid)}
 	}
-	b := make([]byte, 0, 64*(len(u.records)+1))
+	size := 1 << 10
+	for _, r := range u.records {
+		size += len(r.fields) + len(r.key) + len("4294967295  :\n")
+	}
+	b := pages.Room[byte](size)
 	b = fmt.Appendf(b, "3 V%d N%d %s\n", u.uidvalidity, u.uidnext, strings.Join(u.header, " "))
 	for _, r := range u.records {
 		b = r.append(b)

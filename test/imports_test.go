@@ -14,7 +14,7 @@ import (
 // boundary of trust: a package that a stranger talks to cannot reach what
 // could harm anybody.
 var arrows = map[string]string{
-	"logline": "", "login": "", "imap": "", "pop3": "", "smtp": "", "message": "", "maildir": "internal/cores",
+	"logline": "", "login": "", "imap": "", "pop3": "", "smtp": "", "message": "", "maildir": "internal/cores internal/pages",
 	"sessionfile": "", "gate": "", "sender": "", "config": "", "pam": "",
 	"front":             "login imap pop3 smtp logline",
 	"monitor":           "login pam gate sender sessionfile config logline",
@@ -33,6 +33,7 @@ var arrows = map[string]string{
 	"cmd/smail-policyd": "config sender sessionfile logline",
 	"internal/cores":    "",
 	"internal/inflate":  "",
+	"internal/pages":    "",
 	"internal/rig":      "",
 	"internal/demo":     "internal/rig maildir",
 	"internal/escape":   "front session",
