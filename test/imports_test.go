@@ -19,7 +19,7 @@ var arrows = map[string]string{
 	"front":             "login imap pop3 smtp logline",
 	"monitor":           "login pam gate sender sessionfile config logline",
 	"session":           "config login logline",
-	"session/imapd":     "session/roles imap maildir message logline internal/cores internal/inflate",
+	"session/imapd":     "session/roles imap maildir message logline internal/cores internal/inflate internal/pages",
 	"session/roles":     "imap maildir",
 	"session/pop3d":     "pop3 maildir message logline internal/cores",
 	"session/submitd":   "session/roles config message maildir sender logline",

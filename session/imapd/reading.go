@@ -8,6 +8,7 @@ import (
 	goimap "github.com/emersion/go-imap/v2"
 
 	"smail/imap"
+	"smail/internal/pages"
 	"smail/maildir"
 	"smail/message"
 )
@@ -36,6 +37,7 @@ type reading struct {
 // A memory is what readings use one after another.
 type memory struct {
 	buf    []byte // for messages that are read whole
+	text   []byte // one of them with CRLF line ends
 	header []byte // for headers that are read alone
 	entry  []byte // what the cache has of the message in hand
 	made   []byte // what it will have
@@ -154,7 +156,7 @@ func (r *reading) load() (err error) {
 		return err
 	}
 	if int64(cap(r.mem.buf)) < r.m.Size+1 {
-		r.mem.buf = make([]byte, r.m.Size+r.m.Size/4+1)
+		r.mem.buf = pages.Room[byte](int(r.m.Size + r.m.Size/4 + 1))
 	}
 	n, err := r.file.ReadAt(r.mem.buf[:r.m.Size], 0)
 	if err != nil && err != io.EOF {

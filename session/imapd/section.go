@@ -66,7 +66,8 @@ func (r *reading) content(b *imap.Section) (c content, ok bool) {
 	switch {
 	case len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierNone:
 		if r.whole != nil { // size and bytes in one pass
-			return inMemory(message.AppendCRLF(nil, r.whole))
+			r.mem.text = message.AppendCRLF(r.mem.text[:0], r.whole)
+			return inMemory(r.mem.text)
 		}
 		return content{size: r.m.CRLF, file: r.reader()}, true
 	case len(b.Part) == 0 && b.Specifier == goimap.PartSpecifierHeader:
