@@ -22,19 +22,19 @@ func readHeader(r *bufio.Reader) (message.Header, error) {
 	var h message.Header
 	lineStart := true
 	for {
-		first, err := r.Peek(1)
-		if err == io.EOF {
+		start, err := r.Peek(maxFieldName)
+		if len(start) == 0 && err == io.EOF {
 			return h, nil
 		}
-		if err != nil {
+		if len(start) == 0 {
 			return nil, err
 		}
 		if lineStart {
-			if first[0] == '\n' {
+			if start[0] == '\n' {
 				r.Discard(1)
 				return h, nil
 			}
-			if start, _ := r.Peek(maxFieldName); !isField(start) && (len(h) == 0 || first[0] != ' ' && first[0] != '\t') {
+			if !isField(start) && (len(h) == 0 || start[0] != ' ' && start[0] != '\t') {
 				return h, nil
 			}
 		}
