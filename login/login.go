@@ -26,9 +26,11 @@ const (
 	FDSetup = 5 // SOCK_STREAM: the client's connection and a Setup, read once and closed
 )
 
-// FDRelayAuth is the file of relay_auth in a submission session that has one:
-// to be read once and closed.
-const FDRelayAuth = 3
+// Descriptors of a submission session that has them.
+const (
+	FDRelayAuth = 3 // the file of relay_auth: to be read once and closed
+	FDCounts    = 4 // what the user has sent
+)
 
 // Limits. A longer name or password is refused before it gets here.
 const (

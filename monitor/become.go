@@ -48,10 +48,8 @@ func (c *connection) execSession(who *account, e entry) error {
 			return os.NewSyscallError("dup", err)
 		}
 	}
-	if e.auth >= 0 {
-		if err := giveAuth(e.auth); err != nil {
-			return err
-		}
+	if err := e.give(); err != nil {
+		return err
 	}
 	if os.Chdir(who.home) != nil {
 		os.Chdir("/") // the session makes the Maildir or says why it cannot
@@ -61,15 +59,26 @@ func (c *connection) execSession(who *account, e entry) error {
 	return fmt.Errorf("execute %s: %w", path, err)
 }
 
-// giveAuth leaves the session the file of relay_auth, and nothing else.
-func giveAuth(fd int) error {
-	var err error
-	if fd == login.FDRelayAuth { // there already, but closed by what comes
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
-	} else {
-		err = syscall.Dup3(fd, login.FDRelayAuth, 0)
+// give leaves the session its files, and nothing else.
+func (e entry) give() error {
+	const beyond = login.FDCounts + 1 // where none is in the other's place
+	files := [][2]int{{e.auth, login.FDRelayAuth}, {e.counts, login.FDCounts}}
+	for i := range files {
+		if fd := &files[i][0]; *fd >= 0 {
+			var err error
+			if *fd, err = unix.FcntlInt(uintptr(*fd), unix.F_DUPFD_CLOEXEC, beyond); err != nil {
+				return os.NewSyscallError("dup", err)
+			}
+		}
 	}
-	return os.NewSyscallError("dup", err)
+	for _, f := range files {
+		if f[0] >= 0 {
+			if err := syscall.Dup3(f[0], f[1], 0); err != nil {
+				return os.NewSyscallError("dup", err)
+			}
+		}
+	}
+	return nil
 }
 
 // holdSession starts the session as a child and waits as root for its end, for
@@ -77,10 +86,7 @@ func giveAuth(fd int) error {
 func (c *connection) holdSession(who *account, e entry) error {
 	c.timer.Stop()
 	attr := &syscall.ProcAttr{Dir: "/", Env: c.sessionEnv(who, e),
-		Files: []uintptr{uintptr(c.mail), uintptr(c.mail), login.FDLog}}
-	if e.auth >= 0 {
-		attr.Files = append(attr.Files, uintptr(e.auth))
-	}
+		Files: []uintptr{uintptr(c.mail), uintptr(c.mail), login.FDLog, uintptr(e.auth), uintptr(e.counts)}} // -1: closed
 	if os.Getuid() == 0 {
 		groups, err := syscall.Getgroups() // with those that PAM added
 		if err != nil {
@@ -154,8 +160,8 @@ func (c *connection) sessionEnv(who *account, e entry) []string {
 	if e.by == "recent" {
 		env = append(env, "SMAIL_SINCE="+e.since)
 	}
-	if e.counts != "" {
-		env = append(env, "SMAIL_COUNTS="+e.counts)
+	if e.counts >= 0 {
+		env = append(env, "SMAIL_COUNTS="+strconv.Itoa(login.FDCounts))
 	}
 	if e.auth >= 0 {
 		env = append(env, "SMAIL_RELAY_AUTH="+strconv.Itoa(login.FDRelayAuth))

@@ -332,8 +332,8 @@ func (c *connection) refuse(err error, name string) error {
 type entry struct {
 	by     string // "password" or "recent"
 	since  string // recent: the first login that it goes back to, since boot
-	counts string // the file in which submission counts
-	auth   int    // the descriptor of relay_auth, or -1
+	counts int    // the descriptor of the file in which submission counts, or -1
+	auth   int    // that of relay_auth, or -1
 }
 
 // become opens and closes PAM's session, writes the session file, tells the
@@ -367,8 +367,9 @@ func (c *connection) enter(who *account, e *entry) (err error) {
 	if err := who.tx.OpenSession(); err != nil {
 		return err
 	}
+	e.counts = -1
 	if Services[c.Service] == "smail-submit" && (e.by == "recent" || c.Config.RateLimit != config.RateLimit{}) {
-		if e.counts, err = c.makeCounts(who); err != nil {
+		if e.counts, err = c.openCounts(who); err != nil {
 			return fmt.Errorf("file of counts: %w", err)
 		}
 	}

@@ -55,7 +55,7 @@ func (c *connection) record(who *account, recent bool) error {
 	if errors.Is(err, sessionfile.ErrTooMany) {
 		return err
 	}
-	if err == nil && c.Config.RelayFolder != "" && !c.Config.RelayLiveOnly { // the MTA cannot see who is live
+	if err == nil && !recent && c.Config.RelayFolder != "" && !c.Config.RelayLiveOnly { // the MTA cannot see who is live
 		err = sessionfile.Announce(c.Config.SessionFile, c.Config.RelayFolder, c.peer.Addr(), c.rule(), c.addresses)
 	}
 	if err != nil { // costs the user nothing but sending without a login
@@ -84,23 +84,36 @@ func (c *connection) void() {
 	}
 }
 
-// makeCounts makes the file in which a user's submission sessions count what
-// they send: his own, in a folder of root's. It returns its path.
-func (c *connection) makeCounts(who *account) (string, error) {
+// openCounts opens the file in which a user's submission sessions count what
+// they send: root's, for a user could fill /run with one of his own.
+func (c *connection) openCounts(who *account) (int, error) {
 	dir := c.inRun("counts")
 	if err := sessionfile.MakeFolder(dir); err != nil {
-		return "", err
+		return -1, err
 	}
 	path := filepath.Join(dir, strconv.Itoa(who.uid))
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	open := func() (int, error) {
+		return syscall.Open(path, syscall.O_CREAT|syscall.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0o600)
+	}
+	fd, err := open()
+	var st syscall.Stat_t
+	if err == nil {
+		err = syscall.Fstat(fd, &st)
+	}
+	if err == nil && int(st.Uid) != os.Geteuid() { // of a version that made it the user's
+		syscall.Close(fd)
+		err = syscall.EACCES
+	}
+	if err == syscall.EACCES {
+		if err := os.Remove(path); err != nil {
+			return -1, err
+		}
+		fd, err = open()
+	}
 	if err != nil {
-		return "", err
+		return -1, fmt.Errorf("open %s: %w", path, err)
 	}
-	defer f.Close()
-	if os.Getuid() != 0 {
-		return path, nil
-	}
-	return path, f.Chown(who.uid, who.gid)
+	return fd, nil
 }
 
 // relayAuth opens the file with the name and the password for the next hop,

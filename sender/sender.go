@@ -66,7 +66,7 @@ func (a *Addresses) Named(address string) bool {
 	if a.user == lower(a.user) {
 		local = lower(local)
 	}
-	return ok && local == a.user && slices.ContainsFunc(a.domains, func(d string) bool { return strings.EqualFold(d, domain) })
+	return ok && local == a.user && slices.ContainsFunc(a.domains, func(d string) bool { return lower(d) == lower(domain) })
 }
 
 // lower makes ASCII letters small, and no others ASCII.
@@ -84,10 +84,11 @@ func (a *Addresses) Own(address string) bool {
 	if a.Named(address) {
 		return true
 	}
+	address = lower(address)
 	local, domain, ok := split(address)
 	return ok && slices.ContainsFunc(a.given, func(g string) bool {
-		name, of, _ := split(g)
-		return strings.EqualFold(of, domain) && (name == "" || strings.EqualFold(name, local))
+		g = lower(g)
+		return g == address || g == local+"@"+domain || g == "@"+domain
 	})
 }
 

@@ -42,6 +42,15 @@ func TestOwn(t *testing.T) {
 	if a.Main() != "alice@mail.example.org" {
 		t.Error(a.Main())
 	}
+	detail := &Addresses{user: "alice", domains: []string{"example.org"}, given: []string{"info+Boss@example.org", "@\u00dcber.example"}}
+	for address, want := range map[string]bool{
+		"INFO+boss@example.org": true, "info@example.org": false, "info+x@example.org": false, "info+boss+x@example.org": false,
+		"x@\u00dcBER.example": true, "x@\u00fcber.example": false, "\u017fales@example.org": false, "alice@\u212aexample.org": false,
+	} {
+		if got := detail.Own(address); got != want {
+			t.Errorf("%q: own: %v, want %v", address, got, want)
+		}
+	}
 	big, _ := Of("Alice", "example.org", nil, "")
 	if !big.Own("Alice@example.org") || big.Own("alice@example.org") {
 		t.Error("a user whose name has capitals is taken for another")

@@ -123,9 +123,9 @@ var resolverAndTLS = []string{"/etc", "/run/systemd/resolve", "/run/resolvconf",
 // ConfineSending leaves a session that hands mail on by SMTP or LMTP the folders
 // and files that it writes, those that it reads, and its connections. None of
 // them need exist.
-func ConfineSending(dirs, files, read []string) error {
+func ConfineSending(dirs, read []string) error {
 	return confined(landlock.V7.BestEffort().RestrictPaths(
-		landlock.RWDirs(dirs...).WithRefer().IgnoreIfMissing(), landlock.RWFiles(files...).IgnoreIfMissing(),
+		landlock.RWDirs(dirs...).WithRefer().IgnoreIfMissing(),
 		landlock.RODirs(resolverAndTLS...).IgnoreIfMissing(), landlock.ROFiles(read...).IgnoreIfMissing()))
 }
 

@@ -31,7 +31,6 @@ type Session struct {
 	Service string
 	Recent  bool   // no password was given: see relay_window
 	Since   string // then: the first login that this goes back to
-	Counts  string // submission: file of what the user has sent
 	start   time.Time
 }
 
@@ -48,7 +47,7 @@ func Begin() (*Session, error) {
 		return nil, err
 	}
 	s := &Session{start: time.Now(), User: os.Getenv("USER"), Home: os.Getenv("HOME"),
-		Peer: os.Getenv("SMAIL_PEER"), Service: os.Getenv("SMAIL_SERVICE"), Recent: os.Getenv("SMAIL_BY") == "recent", Since: os.Getenv("SMAIL_SINCE"), Counts: os.Getenv("SMAIL_COUNTS")}
+		Peer: os.Getenv("SMAIL_PEER"), Service: os.Getenv("SMAIL_SERVICE"), Recent: os.Getenv("SMAIL_BY") == "recent", Since: os.Getenv("SMAIL_SINCE")}
 	if !*afterLogin {
 		*s = Session{start: s.start, User: s.User, Home: s.Home}
 	}

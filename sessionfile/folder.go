@@ -60,6 +60,9 @@ func dropOld(folder string, window time.Duration) error {
 		return err
 	}
 	for _, e := range entries {
+		if _, err := netip.ParseAddr(strings.TrimSuffix(e.Name(), ".new")); err != nil {
+			continue // not ours: somebody has set a folder that has another use
+		}
 		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) >= window {
 			os.Remove(filepath.Join(folder, e.Name()))
 		}
@@ -67,9 +70,13 @@ func dropOld(folder string, window time.Duration) error {
 	return nil
 }
 
-// MakeFolder makes a folder of root's that all can look into.
+// MakeFolder makes a folder that all can look into, unless it is there.
 func MakeFolder(dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+	err := os.Mkdir(dir, 0o755)
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return nil
+	case err != nil:
 		return err
 	}
 	return os.Chmod(dir, 0o755) // whatever the umask is

@@ -16,7 +16,11 @@ var ErrTooMany = errors.New("too many sessions of this user")
 // stale ones go without any being slow.
 const sweepStep = 32
 
-// Add enters a login, or a session by a recent one. maxPerUser bounds the user's live sessions; records
+// maxVisits bounds a user's sessions by recent logins, apart from the others: who
+// has no password must not keep out who has.
+const maxVisits = 10
+
+// Add enters a login, or a visit. maxPerUser bounds the user's live sessions; records
 // without any and with no login within window are stale. Where the file is full
 // the oldest without a session gives way.
 func Add(path string, r Record, window time.Duration, maxPerUser int) error {
@@ -39,33 +43,49 @@ func Add(path string, r Record, window time.Duration, maxPerUser int) error {
 			records = append(records, i)
 		}
 	}
-	if t.live(records, maxPerUser) >= maxPerUser {
+	most := maxPerUser
+	if r.Visit {
+		most = min(most, maxVisits)
+	}
+	records = slices.DeleteFunc(records, func(i int) bool {
+		old, ok := t.record(i)
+		return !ok || old.Visit != r.Visit
+	})
+	if t.live(records, most) >= most {
 		return ErrTooMany
 	}
 	at, old := t.roomFor(r, records)
 	if at >= 0 {
-		r = old.joined(r, window)
+		r = old.joined(r)
 	} else if at, err = t.place(place); err != nil {
 		return err
 	}
+	r.First = t.first(r, records, window)
 	if err := t.put(at, r.line()); err != nil {
 		return err
 	}
 	return t.sweep(at, window)
 }
 
-// joined returns the record with another login in it, or with a session by a recent
-// one, which leaves all else as it was. One that counted no longer begins anew.
-func (r Record) joined(next Record, window time.Duration) Record {
-	switch {
-	case next.Void:
-		r.Live = append(r.Live, next.Live...)
-		return r
-	case !r.Void && (len(r.Live) > 0 || r.within(window)):
-		next.First, next.Logins, next.Relays = r.First, r.Logins+1, r.Relays
-	}
+// joined returns the record with another login in it, or another visit.
+func (r Record) joined(next Record) Record {
 	next.Live = append(r.Live, next.Live...)
+	next.Logins, next.Relays = r.Logins+1, r.Relays
 	return next
+}
+
+// first returns when the user came to the address of a record, at which he has been
+// since by one service or another: what is counted from then on does not begin anew
+// with each of them, nor after a stranger's wrong password.
+func (t *table) first(r Record, records []int, window time.Duration) time.Duration {
+	first := r.First
+	for _, i := range records {
+		old, ok := t.record(i)
+		if ok && old.User == r.User && old.Addr == r.Addr && (old.within(window) || len(old.Sessions()) > 0) {
+			first = min(first, old.First)
+		}
+	}
+	return first
 }
 
 // live counts the sessions of records, which may be too many by some of which

@@ -168,19 +168,34 @@ func Void(path string, addr netip.Addr) (int, error) {
 	})
 }
 
-// Forget drops the records that match: those with live sessions stay, but vouch
-// for nobody.
+// Forget drops the records that match: those with live sessions stay. None at their
+// addresses vouches for anybody after that: where two users were, one may be left.
 func Forget(path string, match func(Record) bool) (int, error) {
-	return change(path, func(r *Record) bool {
-		if !match(*r) {
-			return false
+	recs, err := Read(path)
+	if err != nil {
+		return 0, err
+	}
+	addrs := map[netip.Addr]bool{}
+	for _, r := range recs {
+		if match(r) {
+			addrs[r.Addr] = true
 		}
+	}
+	forgotten := 0
+	_, err = change(path, func(r *Record) bool {
+		if !match(*r) {
+			changed := addrs[r.Addr] && !r.Void
+			r.Void = r.Void || changed
+			return changed
+		}
+		forgotten++
 		r.Void = true
 		if r.Live = r.Sessions(); len(r.Live) == 0 {
 			r.Logins = 0
 		}
 		return true
 	})
+	return forgotten, err
 }
 
 // change writes the records that edit has changed, and drops those that it left

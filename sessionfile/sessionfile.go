@@ -17,7 +17,8 @@
 //
 // A record is a user's logins to a service from an address: uid, the address
 // (IPv4-mapped ones unmapped, no zone), service; + or, once void for sending
-// without a login, -, as is one that only a session by a recent login has made; the first and the last login in seconds since boot
+// without a login, -, or = where it is of visits, sessions by a recent login, which
+// vouch for nobody; the first and the last login in seconds since boot
 // (CLOCK_BOOTTIME, which nobody can step); how many there were; how many times
 // sending without one was granted; up to three live sessions, each as pid (of the
 // monitor that waits for it, with pam_session held) and the time that process
@@ -65,6 +66,7 @@ type Record struct {
 	Addr    netip.Addr
 	Service string
 	Void    bool          // does not let the peer send without a login
+	Visit   bool          // is of sessions by a recent login, and thus void
 	First   time.Duration // since boot
 	Last    time.Duration
 	Logins  int
@@ -91,7 +93,7 @@ func New(uid int, user string, addr netip.Addr, service string) Record {
 // stands for: it is seen and can be ended, but vouches for nobody.
 func NewVisit(uid int, user string, addr netip.Addr, service string) Record {
 	r := New(uid, user, addr, service)
-	r.Void = true
+	r.Void, r.Visit = true, true
 	return r
 }
 
@@ -142,10 +144,10 @@ func parse(line []byte) (r Record, ok bool) {
 	last, err4 := seconds(f[5])
 	logins, err5 := strconv.ParseUint(f[6], 10, 31)
 	relays, err6 := strconv.ParseUint(f[7], 10, 31)
-	if errors.Join(err1, err2, err3, err4, err5, err6) != nil || addr != addr.Unmap().WithZone("") || f[3] != "+" && f[3] != "-" {
+	if errors.Join(err1, err2, err3, err4, err5, err6) != nil || addr != addr.Unmap().WithZone("") || len(f[3]) != 1 || !strings.Contains("+-=", f[3]) {
 		return r, false
 	}
-	r = Record{UID: int(uid), Addr: addr, Service: f[2], Void: f[3] == "-", First: first, Last: last,
+	r = Record{UID: int(uid), Addr: addr, Service: f[2], Void: f[3] != "+", Visit: f[3] == "=", First: first, Last: last,
 		Logins: int(logins), Relays: int(relays), User: f[8+maxLive]}
 	for _, p := range f[8 : 8+maxLive] {
 		left, right, _ := strings.Cut(p, ":")
@@ -182,7 +184,7 @@ const (
 // line writes the record as it stands in the file.
 func (r Record) line() []byte {
 	b := append(uidField(r.UID), addrField(r.Addr)...)
-	b = fmt.Appendf(b, "%-*s %c %13.3f %13.3f %6d %6d ", maxService, r.Service, mark(r.Void),
+	b = fmt.Appendf(b, "%-*s %c %13.3f %13.3f %6d %6d ", maxService, r.Service, r.mark(),
 		r.First.Truncate(time.Millisecond).Seconds(), r.Last.Truncate(time.Millisecond).Seconds(), min(r.Logins, 999999), min(r.Relays, 999999))
 	for i := range maxLive {
 		var p Process
@@ -195,8 +197,11 @@ func (r Record) line() []byte {
 	return fmt.Appendf(b, "%08x\n", crc32.ChecksumIEEE(b))
 }
 
-func mark(void bool) byte {
-	if void {
+func (r Record) mark() byte {
+	switch {
+	case r.Visit:
+		return '='
+	case r.Void:
 		return '-'
 	}
 	return '+'

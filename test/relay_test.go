@@ -40,7 +40,7 @@ func TestRecentLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(b), " submissions - ") || strings.Contains(string(b), " submissions + ") || strings.Count(string(b), h.alice.Username) != 2 {
+	if !strings.Contains(string(b), " submissions = ") || strings.Contains(string(b), " submissions + ") || strings.Count(string(b), h.alice.Username) != 2 {
 		t.Errorf("session file:\n%s", b)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
+	"time"
 
 	"smail/login"
 	"smail/logline"
@@ -32,8 +34,13 @@ func main() {
 	}
 	s.Conn.SetTimeout(s.Config.IdleTimeout / 3)
 	s.Conn.HeedSignals()
-	o := submitd.Options{Config: s.Config, User: s.User, Home: s.Home, Peer: s.Peer, Recent: s.Recent, Since: s.Since,
-		Vouched: func() bool { return vouched(s) }, Counts: s.Counts, Interrupted: session.ErrInterrupted, Ending: s.Conn.Ending}
+	since, _ := time.ParseDuration(s.Since)
+	o := submitd.Options{Config: s.Config, User: s.User, Home: s.Home, Peer: s.Peer, Recent: s.Recent, Since: since,
+		Vouched: func() bool { return vouched(s) }, Interrupted: session.ErrInterrupted, Ending: s.Conn.Ending}
+	if s.Hello != nil && os.Getenv("SMAIL_COUNTS") != "" {
+		syscall.CloseOnExec(login.FDCounts)
+		o.Counts = os.NewFile(login.FDCounts, "counts")
+	}
 	if s.Hello != nil && os.Getenv("SMAIL_RELAY_AUTH") != "" {
 		if o.RelayAuth, err = readCredentials(os.NewFile(login.FDRelayAuth, "relay_auth")); err != nil {
 			logline.Error("relay_auth", "reason", err.Error())
@@ -69,7 +76,7 @@ func confine(s *session.Session) error {
 	if err := session.NoNewPrivileges(); err != nil {
 		return err
 	}
-	return session.ConfineSending(dirs, []string{s.Counts}, []string{s.Config.SendersFile, s.Config.SessionFile})
+	return session.ConfineSending(dirs, []string{s.Config.SendersFile, s.Config.SessionFile})
 }
 
 // vouched says whether the recent login that this session began with still stands for

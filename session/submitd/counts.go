@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The counts of a user are in a file of his own that the monitor has made:
+// The counts of a user are in a file of root's that the monitor has opened:
 //
 //	smail-counts 1
 //	hour 412 17 40 3 9
@@ -22,8 +22,7 @@ import (
 // Messages and recipients in this hour since boot and in the one before, of
 // which as much counts as lies within the last sixty minutes; and messages that
 // an address has sent without a login, by the first login that it goes back to.
-// A file that cannot be read has no counts: it is the user's, whom it bounds only
-// in what he sends through here.
+// A file that cannot be read has no counts.
 const countsMagic = "smail-counts 1\n"
 
 const (
@@ -40,8 +39,9 @@ type counts struct {
 type use struct{ messages, recipients int }
 
 type visitor struct {
-	addr, since string
-	messages    int
+	addr     string
+	since    time.Duration // boot
+	messages int
 }
 
 var (
@@ -63,24 +63,23 @@ func (s *server) release(recipients int) {
 }
 
 func (s *server) count(add use, dry bool) error {
-	if s.Counts == "" { // nothing is counted in this session
+	if s.Counts == nil { // nothing is counted in this session
 		return nil
 	}
-	f, err := os.OpenFile(s.Counts, os.O_RDWR|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return fmt.Errorf("counts: %w", err)
-	}
-	defer f.Close()
-	if err := lockSoon(f); err != nil {
+	if err := lockSoon(s.Counts); err != nil {
 		return err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxCountsBytes))
+	defer syscall.Flock(int(s.Counts.Fd()), syscall.LOCK_UN)
+	text, err := io.ReadAll(io.NewSectionReader(s.Counts, 0, maxCountsBytes))
 	if err != nil {
 		return fmt.Errorf("counts: %w", err)
 	}
 	now := sinceBoot()
 	c := parseCounts(string(text), now)
-	v := c.visitor(s.Peer, s.Since)
+	v := &visitor{}
+	if s.Recent {
+		v = c.visitor(s.Peer, s.Since)
+	}
 	if add.messages > 0 {
 		if err := s.allow(c, v, add, now); err != nil {
 			return err
@@ -92,7 +91,7 @@ func (s *server) count(add use, dry bool) error {
 	c.now.messages = max(0, c.now.messages+add.messages)
 	c.now.recipients = max(0, c.now.recipients+add.recipients)
 	v.messages = max(0, v.messages+add.messages)
-	return c.write(f, s.Recent)
+	return c.write(s.Counts)
 }
 
 // allow compares with the limits.
@@ -118,12 +117,13 @@ func (c *counts) lately(now time.Duration) use {
 }
 
 // visitor returns the counts of an address since a login, which are moved to
-// the end.
-func (c *counts) visitor(addr, since string) *visitor {
+// the end. A later login begins anew: the user has been away. A session that goes
+// back to an earlier one goes on with what is counted.
+func (c *counts) visitor(addr string, since time.Duration) *visitor {
 	v := visitor{addr: addr, since: since}
 	for i, have := range c.visitors {
 		if have.addr == addr {
-			if have.since == since {
+			if have.since >= since {
 				v = have
 			}
 			c.visitors = append(c.visitors[:i], c.visitors[i+1:]...)
@@ -144,6 +144,7 @@ func parseCounts(text string, now time.Duration) *counts {
 		var hour int64
 		var a, b use
 		var v visitor
+		var since string
 		if n, _ := fmt.Sscanf(line, "hour %d %d %d %d %d", &hour, &a.messages, &a.recipients, &b.messages, &b.recipients); n == 5 {
 			switch c.hour - hour {
 			case 0:
@@ -151,8 +152,10 @@ func parseCounts(text string, now time.Duration) *counts {
 			case 1:
 				c.old = a
 			}
-		} else if n, _ := fmt.Sscanf(line, "recent %s %s %d", &v.addr, &v.since, &v.messages); n == 3 && len(c.visitors) < maxVisitors {
-			c.visitors = append(c.visitors, v)
+		} else if n, _ := fmt.Sscanf(line, "recent %s %s %d", &v.addr, &since, &v.messages); n == 3 && len(c.visitors) < maxVisitors {
+			if v.since, _ = time.ParseDuration(since); v.messages > 0 {
+				c.visitors = append(c.visitors, v)
+			}
 		}
 	}
 	for _, n := range []*int{&c.now.messages, &c.now.recipients, &c.old.messages, &c.old.recipients} {
@@ -161,12 +164,8 @@ func parseCounts(text string, now time.Duration) *counts {
 	return c
 }
 
-// write puts the counts over the old ones; recent says whether the last visitor
-// is one.
-func (c *counts) write(f *os.File, recent bool) error {
-	if !recent {
-		c.visitors = c.visitors[:len(c.visitors)-1]
-	}
+// write puts the counts over the old ones.
+func (c *counts) write(f *os.File) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%shour %d %d %d %d %d\n", countsMagic, c.hour, c.now.messages, c.now.recipients, c.old.messages, c.old.recipients)
 	for _, v := range c.visitors[max(0, len(c.visitors)-maxVisitors):] {

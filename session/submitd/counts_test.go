@@ -15,11 +15,17 @@ import (
 // counted returns a session's server with an empty file of counts.
 func counted(t *testing.T, limit config.RateLimit) *server {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "counts")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
+	return &server{Options: Options{Config: &config.Config{RateLimit: limit, RelayMaxMessages: 3}, Counts: countsFile(t), Peer: "192.0.2.7"}}
+}
+
+func countsFile(t *testing.T) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(t.TempDir(), "counts"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return &server{Options: Options{Config: &config.Config{RateLimit: limit, RelayMaxMessages: 3}, Counts: path, Peer: "192.0.2.7"}}
+	t.Cleanup(func() { f.Close() })
+	return f
 }
 
 func TestRateLimit(t *testing.T) {
@@ -66,7 +72,7 @@ func TestLately(t *testing.T) {
 // logs in there again.
 func TestVisits(t *testing.T) {
 	s := counted(t, config.RateLimit{})
-	s.Recent, s.Since = true, "1m0s"
+	s.Recent, s.Since = true, time.Minute
 	for range 3 {
 		if err := s.reserve(1, false); err != nil {
 			t.Fatal(err)
@@ -80,14 +86,28 @@ func TestVisits(t *testing.T) {
 	if err := other.reserve(1, false); err != nil {
 		t.Errorf("another address: %v", err)
 	}
+	login := &server{Options: s.Options}
+	login.Recent = false
+	if err := login.reserve(1, false); err != nil {
+		t.Errorf("with a login: %v", err)
+	}
+	if err := s.reserve(1, false); err != errVisits {
+		t.Errorf("a fourth, after one with a login: %v", err)
+	}
 	again := &server{Options: s.Options}
-	again.Since = "2m0s"
+	again.Since = 2 * time.Minute
 	if err := again.reserve(1, false); err != nil {
 		t.Errorf("after another login: %v", err)
 	}
-	s.Recent = false
-	if err := s.reserve(1, false); err != nil {
-		t.Errorf("with a login: %v", err)
+	for range 2 {
+		if err := s.reserve(1, false); err != nil { // a session that was there before
+			t.Errorf("one of both: %v", err)
+		}
+	}
+	for _, session := range []*server{again, s, again} {
+		if err := session.reserve(1, false); err != errVisits {
+			t.Errorf("a fourth of both, since %v: %v", session.Since, err)
+		}
 	}
 }
 
@@ -96,24 +116,24 @@ func TestVisits(t *testing.T) {
 func TestCountsFile(t *testing.T) {
 	s := counted(t, config.RateLimit{Messages: 1})
 	for _, text := range []string{"", "x", countsMagic, countsMagic + "hour x\n", countsMagic + strings.Repeat("recent 192.0.2.1 1s 1\n", 5000), "\x00\xff"} {
-		os.WriteFile(s.Counts, []byte(text), 0o600)
+		os.WriteFile(s.Counts.Name(), []byte(text), 0o600)
 		if err := s.reserve(1, false); err != nil {
 			t.Errorf("%.40q: %v", text, err)
 		}
 		if err := s.reserve(1, false); err != errMessages {
 			t.Errorf("%.40q: then %v", text, err)
 		}
-		if info, _ := os.Stat(s.Counts); info.Size() > maxCountsBytes {
+		if info, _ := s.Counts.Stat(); info.Size() > maxCountsBytes {
 			t.Errorf("%.40q: %d bytes", text, info.Size())
 		}
 	}
-	f, _ := os.Open(s.Counts)
+	f, _ := os.Open(s.Counts.Name())
 	syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 	if err := s.reserve(1, false); err == nil || errors.Is(err, errMessages) {
 		t.Errorf("locked: %v", err)
 	}
 	f.Close()
-	os.Remove(s.Counts)
+	s.Counts.Close()
 	if err := s.reserve(1, false); err == nil {
 		t.Error("without the file")
 	}
@@ -123,11 +143,9 @@ func TestCountsFile(t *testing.T) {
 func TestLimitsInSession(t *testing.T) {
 	cfg := testConfig(t)
 	cfg.RateLimit = config.RateLimit{Messages: 2, Recipients: 3}
-	path := filepath.Join(t.TempDir(), "counts")
-	os.WriteFile(path, nil, 0o600)
 	const mail = "MAIL FROM:<me@host.example>\r\n"
 	const rcpt = "RCPT TO:<you@there.example>\r\n"
-	got := say(t, Options{Config: cfg, Counts: path}, "EHLO x\r\n"+mail+rcpt+rcpt+letter+mail+rcpt+rcpt+letter+mail+"QUIT\r\n")
+	got := say(t, Options{Config: cfg, Counts: countsFile(t)}, "EHLO x\r\n"+mail+rcpt+rcpt+letter+mail+rcpt+rcpt+letter+mail+"QUIT\r\n")
 	var codes []string
 	for line := range strings.Lines(got) {
 		if f := strings.Fields(line); line[3] == ' ' && f[0] != "220" {

@@ -112,6 +112,82 @@ func TestLMTPDropped(t *testing.T) {
 	}
 }
 
+// TestLastWord: what a next hop says before it closes its connection is its
+// answer to all that was under way.
+func TestLastWord(t *testing.T) {
+	const two = "EHLO x\r\nMAIL FROM:<me@host.example>\r\nRCPT TO:<one@there.example>\r\nRCPT TO:<two@there.example>\r\n"
+	p := &peer{t: t}
+	cfg := testConfig(t)
+	cfg.Relay = p.relay("lmtp")
+	p.answer(map[string]string{"DATA": "354 go on\r\n552 5.3.4 Message too big and drop"})
+	if got := say(t, Options{Config: cfg}, two+letter+"QUIT\r\n"); !strings.Contains(got, "\r\n552 5.3.4 Message too big\r\n221 ") {
+		t.Errorf("to the content: %s", got)
+	}
+
+	p = &peer{t: t}
+	cfg.Relay = p.relay("lmtp")
+	p.answer(map[string]string{"RSET": "250 fine\r\n451 4.4.2 Timeout, closing and drop", "MAIL FROM:<>": "550 5.1.0 Not so"})
+	again := "MAIL FROM:<me@host.example>\r\nRCPT TO:<one@there.example>\r\n" + letter
+	refused := "MAIL FROM:<>\r\nRCPT TO:<one@there.example>\r\n" + letter // is followed by RSET
+	got := say(t, Options{Config: cfg}, "EHLO x\r\n"+again+refused+again+"QUIT\r\n")
+	if strings.Count(got, "250 2.0.0 ") < 2 || strings.Contains(got, "421") || p.conns != 2 {
+		t.Errorf("to a message on a connection that was kept: %d connections; %s", p.conns, got)
+	}
+}
+
+// TestLMTPLater: where nobody gets the message now, one who may later decides.
+func TestLMTPLater(t *testing.T) {
+	p := &peer{t: t}
+	p.refuse = func(rcpt string) string {
+		if strings.Contains(rcpt, "one") {
+			return "550 5.1.1 Nobody"
+		}
+		return "452 4.2.2 Full"
+	}
+	cfg := testConfig(t)
+	cfg.Relay = p.relay("lmtp")
+	got := say(t, Options{Config: cfg}, "EHLO x\r\nMAIL FROM:<me@host.example>\r\nRCPT TO:<one@there.example>\r\nRCPT TO:<two@there.example>\r\n"+letter+"QUIT\r\n")
+	if !strings.Contains(got, "452 4.2.2 Full") {
+		t.Errorf("said %s", got)
+	}
+}
+
+// TestNotWished: RFC 3461 section 4.1 and RFC 3464 sections 2.2.1 and 2.3.1.
+func TestNotWished(t *testing.T) {
+	p := &peer{t: t}
+	p.refuse = func(rcpt string) string {
+		if strings.Contains(rcpt, "good") {
+			return "250 2.0.0 fine"
+		}
+		return "552 5.2.2 Full"
+	}
+	cfg := testConfig(t)
+	cfg.Relay = p.relay("lmtp")
+	for notify, told := range map[string]int{"SUCCESS": 0, "SUCCESS,FAILURE": 1} {
+		say(t, Options{Config: cfg}, "EHLO x\r\nMAIL FROM:<me@host.example> ENVID=QQ314\r\nRCPT TO:<good@there.example>\r\n"+
+			"RCPT TO:<bad@there.example> NOTIFY="+notify+" ORCPT=rfc822;orig@there.example\r\n"+letter+"QUIT\r\n")
+		mails := mailsIn(t, cfg.Maildir)
+		if told > 0 && len(mails) == 1 && strings.Contains(mails[0], "\nOriginal-Envelope-Id: QQ314\n") && strings.Contains(mails[0], "\nOriginal-Recipient: rfc822; orig@there.example\n") {
+			continue
+		}
+		if told > 0 || len(mails) > 1 {
+			t.Errorf("%s: told %q", notify, mails)
+		}
+	}
+}
+
+// TestGreetingBeyondASCII: a client's own name makes its message none for SMTPUTF8.
+func TestGreetingBeyondASCII(t *testing.T) {
+	p := &peer{t: t}
+	cfg := testConfig(t)
+	cfg.Relay = p.relay("smtp")
+	o := Options{Config: cfg, Peer: "192.0.2.7", Greeted: "J\u00f6rg-PC"}
+	got := say(t, o, "MAIL FROM:<me@host.example> SMTPUTF8\r\nRCPT TO:<you@there.example>\r\n"+letter+"QUIT\r\n")
+	if h := strings.Join(p.heard(), "\n"); !strings.Contains(got, "250 2.0.0 Ok") || !strings.Contains(h, "Received: from [192.0.2.7] ([192.0.2.7])") {
+		t.Errorf("said %s; heard %s", got, h)
+	}
+}
+
 // TestNestedMail: RFC 5321 section 4.1.4.
 func TestNestedMail(t *testing.T) {
 	p := &peer{t: t}

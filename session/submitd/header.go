@@ -123,15 +123,17 @@ func (t *transaction) received(e *envelope) []byte {
 		with += "A"
 	}
 	from, literal := t.Greeted, t.Peer
-	if from == "" {
-		from = "localhost"
-	}
 	if literal == "" {
 		literal, with = "local", "local"
 	} else if strings.Contains(literal, ":") {
 		literal = "[IPv6:" + literal + "]"
 	} else {
 		literal = "[" + literal + "]"
+	}
+	if from == "" {
+		from = "localhost"
+	} else if !isASCII(from) { // it must not make the message one for SMTPUTF8
+		from = literal
 	}
 	b := []byte("Received:")
 	if !t.Config.HideClientAddress {

@@ -200,7 +200,7 @@ func (h *hop) begin(e *envelope) (carrier, error) {
 			return &passing{hop: h, e: e, begins: true}, nil
 		}
 		var refused *answer
-		if !errors.As(err, &refused) || refused.code == 421 {
+		if !errors.As(err, &refused) || refused.code == 421 || h.conn == nil {
 			h.close()
 			if kept {
 				continue
@@ -234,11 +234,11 @@ func (h *hop) envelope(e *envelope) error {
 			for range commands {
 				_, err := h.expect(250)
 				var a *answer
-				if err != nil && !errors.As(err, &a) {
-					return err
-				}
 				if refused == nil {
 					refused = err
+				}
+				if err != nil && !errors.As(err, &a) {
+					return refused
 				}
 			}
 		}
@@ -305,7 +305,7 @@ func (p *passing) verdict() (string, error) {
 	for i, r := range p.e.to {
 		_, err := p.expectWithin(finalTimeout, 250)
 		var refused *answer
-		if err != nil && !errors.As(err, &refused) { // its connection is of no more use
+		if err != nil && (!errors.As(err, &refused) || p.conn == nil) { // its connection is of no more use
 			p.close()
 			for _, r := range p.e.to[i:] {
 				failed = append(failed, failure{r, err})
@@ -317,7 +317,7 @@ func (p *passing) verdict() (string, error) {
 		}
 	}
 	if len(failed) == len(p.e.to) {
-		return "", failed[0].err
+		return "", failed[max(0, slices.IndexFunc(failed, failure.temporary))].err
 	}
 	return p.inPart(failed), nil
 }
@@ -327,7 +327,7 @@ func (p *passing) verdict() (string, error) {
 // it is all in the reply.
 func (p *passing) inPart(failed []failure) (said string) {
 	failed = slices.DeleteFunc(failed, func(f failure) bool {
-		return slices.Contains(f.options.Notify, smtp.DSNNotifyNever)
+		return len(f.options.Notify) > 0 && !slices.Contains(f.options.Notify, smtp.DSNNotifyFailure)
 	})
 	if len(failed) == 0 {
 		return ""

@@ -20,7 +20,7 @@ import (
 type peer struct {
 	t       *testing.T
 	offers  []string
-	replies map[string]string // "drop" ends the connection
+	replies map[string]string // "drop" ends the connection, at once or behind "and"
 	refuse  func(rcpt string) string
 	lmtp    bool
 
@@ -116,8 +116,9 @@ func (p *peer) serve(c net.Conn) {
 		if reply == "drop" {
 			return
 		}
+		reply, last := strings.CutSuffix(reply, " and drop")
 		fmt.Fprint(c, reply+"\r\n")
-		if line == "QUIT" {
+		if line == "QUIT" || last {
 			return
 		}
 		if strings.HasPrefix(reply, "354") && !p.content(c, r, rcpts) {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,9 @@ func (h *hop) command(want int, line string) (*answer, error) {
 func (h *hop) expect(want int) (*answer, error) { return h.expectWithin(hopTimeout, want) }
 
 func (h *hop) expectWithin(timeout time.Duration, want int) (*answer, error) {
+	if h.conn == nil {
+		return nil, net.ErrClosed
+	}
 	h.conn.SetDeadline(time.Now().Add(timeout))
 	if err := h.w.Flush(); err != nil {
 		return nil, h.lastWord(err)
@@ -58,7 +62,7 @@ func (h *hop) expectWithin(timeout time.Duration, want int) (*answer, error) {
 }
 
 // lastWord looks for a refusal that the next hop has sent before it closed its
-// connection, which is better to know than that it did.
+// connection, which is better to know than that it did. Then ours is closed, too.
 func (h *hop) lastWord(err error) error {
 	h.conn.SetReadDeadline(time.Now().Add(time.Second))
 	if a, _ := readAnswer(h.r); a != nil && a.code >= 400 {

@@ -14,6 +14,12 @@ type failure struct {
 	err error
 }
 
+// temporary says whether the recipient may get the message later.
+func (f failure) temporary() bool {
+	var a *answer
+	return !errors.As(f.err, &a) || a.code/100 == 4
+}
+
 // tell puts a delivery status notification (RFC 3464) into the user's INBOX.
 func (s *server) tell(e *envelope, failed []failure) error {
 	f := &filing{}
@@ -37,6 +43,9 @@ func (s *server) notice(e *envelope, failed []failure) []byte {
 		host, s.own.Main(), time.Now().Format(dateLayout), newID(), host, boundary, boundary, e.id)
 	status := fmt.Appendf(nil, "--%s\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; %s\nArrival-Date: %s\n",
 		boundary, host, time.Now().Format(dateLayout))
+	if e.mail.EnvelopeID != "" {
+		status = fmt.Appendf(status, "Original-Envelope-Id: %s\n", xtext(e.mail.EnvelopeID))
+	}
 	for _, f := range failed {
 		code, said := "4.0.0", f.err.Error()
 		var a *answer
@@ -47,7 +56,11 @@ func (s *server) notice(e *envelope, failed []failure) []byte {
 			}
 		}
 		b = fmt.Appendf(b, "  %s\n    %s\n", f.address, oneLine(said))
-		status = fmt.Appendf(status, "\nFinal-Recipient: rfc822; %s\nAction: failed\nStatus: %s\nDiagnostic-Code: smtp; %s\n", f.address, code, oneLine(said))
+		status = append(status, '\n')
+		if f.options.OriginalRecipient != "" {
+			status = fmt.Appendf(status, "Original-Recipient: %s; %s\n", strings.ToLower(string(f.options.OriginalRecipientType)), xtext(f.options.OriginalRecipient))
+		}
+		status = fmt.Appendf(status, "Final-Recipient: rfc822; %s\nAction: failed\nStatus: %s\nDiagnostic-Code: smtp; %s\n", f.address, code, oneLine(said))
 	}
 	b = append(b, "\nThe other recipients have it.\n\n"...)
 	return fmt.Appendf(append(b, status...), "\n--%s--\n", boundary)

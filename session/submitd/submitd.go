@@ -9,9 +9,11 @@ import (
 	"io"
 	"log"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/emersion/go-smtp"
 
@@ -25,14 +27,14 @@ type Options struct {
 	Config  *config.Config
 	User    string
 	Home    string
-	Peer    string      // the client's address, for Received
-	Greeted string      // its EHLO name
-	TLS     string      // version and cipher
-	Recent  bool        // nobody gave a password: see relay_window
-	Since   string      // then: the first login that this goes back to
-	Vouched func() bool // without a password: whether its recent login still stands for one
-	Login   bool        // the client waits for the reply to its AUTH
-	Counts  string      // file of what the user has sent; empty: nothing is counted
+	Peer    string        // the client's address, for Received
+	Greeted string        // its EHLO name
+	TLS     string        // version and cipher
+	Recent  bool          // nobody gave a password: see relay_window
+	Since   time.Duration // then: the first login that this goes back to, since boot
+	Vouched func() bool   // without a password: whether its recent login still stands for one
+	Login   bool          // the client waits for the reply to its AUTH
+	Counts  *os.File      // of what the user has sent; nil: nothing is counted
 
 	RelayAuth *Credentials // for the next hop; nil: none
 
