@@ -81,7 +81,7 @@ func (f *Folder) Steady() bool {
 }
 
 func (ix *index) entry(r *record) []byte {
-	if r.cache == 0 || r.cache+entryHead > ix.indexHeader.cache || !ix.openCache() {
+	if size := ix.indexHeader.cache; r.cache == 0 || r.cache > size || size-r.cache < entryHead || !ix.openCache() {
 		return nil
 	}
 	if uint64(len(ix.cache.b)) < ix.indexHeader.cache && ix.cache.need(ix.indexHeader.cache) != nil {

@@ -13,11 +13,11 @@ import (
 // of those that were still there: from[i] became to[i]. All of these are
 // copied, or none.
 func (f *Folder) Copy(places []int, dest *Folder, step func() error) (from, to []uint32, err error) {
-	size := int64(0)
+	sizes, size := f.quotaSizes(places), int64(0)
+	for _, n := range sizes {
+		size += n
+	}
 	if f.store.hasQuota() {
-		for _, place := range places {
-			size += f.sizeOf(f.number(place))
-		}
 		if err := f.store.makeRoom(size, int64(len(places))); err != nil {
 			return nil, nil, err
 		}
@@ -37,6 +37,10 @@ func (f *Folder) Copy(places []int, dest *Folder, step func() error) (from, to [
 					unix.Unlinkat(dest.cur, m.name, 0)
 				}
 				return err
+			}
+			size = 0
+			for _, m := range t.done {
+				size += sizes[m.at]
 			}
 			from, to = t.finish()
 			return nil
@@ -95,6 +99,7 @@ type transfer struct {
 
 // A moved is a message that a transfer has put.
 type moved struct {
+	at   int    // among the places
 	from uint32 // its UID
 	r    record // in dest
 	key  []byte
@@ -137,13 +142,14 @@ func (t *transfer) run(put func(r *record, dest *Folder, name string) error, ste
 			return err
 		}
 		r := t.f.record(t.f.number(place))
-		flags, err := t.f.translate(r.flags, t.dest)
-		if err != nil {
-			return err
-		}
-		key := t.keys[i]
-		name := joinName(string(key), flags, "")
-		err = t.f.find(t.f.number(place), func(_ int, r *record) error { return put(r, t.dest, name) })
+		key, flags, name := t.keys[i], Flags(0), ""
+		err := t.f.find(t.f.number(place), func(_ int, r *record) (err error) {
+			if flags, err = t.f.translate(r.flags, t.dest); err != nil {
+				return err
+			}
+			name = joinName(string(key), flags, "")
+			return put(r, t.dest, name)
+		})
 		if err == ErrGone {
 			continue
 		}
@@ -151,7 +157,7 @@ func (t *transfer) run(put func(r *record, dest *Folder, name string) error, ste
 			return fmt.Errorf("copy message: %w", err)
 		}
 		copied := record{uid: t.first + uint32(i), flags: flags, size: r.size, crlf: r.crlf, date: r.date}
-		t.done = append(t.done, moved{r.uid, copied, key, name})
+		t.done = append(t.done, moved{i, r.uid, copied, key, name})
 	}
 	return nil
 }

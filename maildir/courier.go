@@ -271,7 +271,7 @@ func (f *Folder) importKeywords() error {
 
 // readCourierSubscriptions returns Courier's subscriptions as names of folders.
 func (s *Store) readCourierSubscriptions() (names []string) {
-	b, err := readRegular(filepath.Join(s.root, courierSubscribed))
+	b, err := readRegular(filepath.Join(s.root, courierSubscribed), maxSubscriptionsFile)
 	if err != nil {
 		return nil
 	}

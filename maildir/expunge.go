@@ -9,9 +9,13 @@ import (
 	"smail/internal/cores"
 )
 
-// Expunge removes the messages at places for good. Those that cannot be
-// removed stay, and the first error is returned.
-func (f *Folder) Expunge(places []int) error {
+// errKept is that a message is no longer to be removed.
+var errKept = errors.New("kept")
+
+// Expunge removes the messages at places for good, unless still, which may be nil,
+// says that by now their flags are others. Those that cannot be removed stay, and
+// the first error is returned.
+func (f *Folder) Expunge(places []int, still func(Flags) bool) error {
 	if len(places) == 0 {
 		return nil
 	}
@@ -21,12 +25,12 @@ func (f *Folder) Expunge(places []int) error {
 			f.hold(len(places))
 			sizes := f.quotaSizes(places)
 			var failed error
-			for i, err := range f.unlink(places) {
+			for i, err := range f.unlink(places, still) {
 				gone := err == nil
-				err = f.removed(places[i], err)
+				err = f.removed(places[i], err, still)
 				if gone || err == nil {
 					freed, count = freed+sizes[i], count+1
-				} else if err != ErrGone && failed == nil {
+				} else if err != ErrGone && err != errKept && failed == nil {
 					failed = fmt.Errorf("remove message: %w", err)
 				}
 			}
@@ -52,20 +56,24 @@ func (f *Folder) quotaSizes(places []int) []int64 {
 
 // unlink removes the files of messages, on several cores: the kernel gives
 // back a file's blocks outside of the directory's lock.
-func (f *Folder) unlink(places []int) []error {
+func (f *Folder) unlink(places []int, still func(Flags) bool) []error {
 	type file struct {
 		dir  int
 		name string
 	}
-	files := make([]file, len(places))
+	files, errs := make([]file, len(places)), make([]error, len(places))
 	for i, place := range places {
-		if r := f.record(f.number(place)); r.state&stateExpunged == 0 {
+		switch r := f.record(f.number(place)); {
+		case r.state&stateExpunged != 0:
+			errs[i] = ErrGone
+		case still != nil && !still(r.flags):
+			errs[i] = errKept
+		default:
 			files[i] = file{f.dirOf(&r), f.ix.fileName(&r)}
 		}
 	}
-	errs := make([]error, len(places))
 	cores.Each(len(places), 32, func(_, i int) {
-		if errs[i] = ErrGone; files[i].name != "" {
+		if errs[i] == nil {
 			errs[i] = unlinkat(files[i].dir, files[i].name)
 		}
 	})
@@ -74,9 +82,12 @@ func (f *Folder) unlink(places []int) []error {
 
 // removed notes how the removal of a message went; one whose file has another
 // name by now is looked for once more.
-func (f *Folder) removed(place int, err error) error {
+func (f *Folder) removed(place int, err error, still func(Flags) bool) error {
 	first := true
 	return f.find(f.number(place), func(n int, r *record) error {
+		if !first && still != nil && !still(r.flags) {
+			return errKept
+		}
 		if !first {
 			err = unix.Unlinkat(f.dirOf(r), f.ix.fileName(r), 0)
 		}

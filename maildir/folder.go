@@ -146,7 +146,7 @@ func (f *Folder) openIndex() (*index, error) {
 // anyNew says whether there are files in new/.
 func (f *Folder) anyNew() (any bool) {
 	eachEntry(f.new, func(name []byte, typ byte) {
-		any = any || name[0] != '.' && typ != unix.DT_DIR
+		any = any || isMessageName(name) && typ != unix.DT_DIR
 	})
 	return any
 }

@@ -72,7 +72,7 @@ func TestVanished(t *testing.T) {
 		deliver(t, f, "Subject: x\n\nx\n", 0)
 	}
 	since := f.HighestModSeq()
-	if err := f.Expunge([]int{1, 3}); err != nil {
+	if err := f.Expunge([]int{1, 3}, nil); err != nil {
 		t.Fatal(err)
 	}
 	uids, ok := f.Vanished(since)

@@ -173,7 +173,7 @@ func TestTwoViews(t *testing.T) {
 	want(t, "the other's", sync(b), "[1 2] []")
 	want(t, "once", sync(b), "[] []")
 	b.SetFlags([]int{0}, func(old Flags) Flags { return old | Flagged })
-	b.Expunge([]int{3})
+	b.Expunge([]int{3}, nil)
 	a.SetFlags([]int{5}, func(old Flags) Flags { return old | Replied })
 	want(t, "both changed: a", sync(a), "[0 3] [4]")
 	want(t, "both changed: b", sync(b), "[5] [4]")
@@ -340,7 +340,7 @@ func TestNetworkFileSystem(t *testing.T) {
 		settled()
 	}
 	f.SetFlags([]int{0}, func(Flags) Flags { return Flagged })
-	f.Expunge([]int{1})
+	f.Expunge([]int{1}, nil)
 	f.Sync()
 	want(t, "gone", fmt.Sprint(f.Forget()), "[2] [2]")
 	if m := f.Message(0); m.Flags != Flagged || f.Len() != 4 {

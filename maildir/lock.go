@@ -177,6 +177,9 @@ func holds(pid int, ago time.Duration) bool {
 // third is put back.
 func breakStale(dir int, name string) bool {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err == unix.ELOOP { // no lock of anybody's
+		return unix.Unlinkat(dir, name, 0) == nil
+	}
 	if err != nil {
 		return err == unix.ENOENT
 	}
@@ -195,6 +198,9 @@ func breakStale(dir int, name string) bool {
 	if err == nil && p > 0 && owner == host {
 		if dead = !holds(p, age); !dead {
 			return false // however old, as Dovecot has it
+		}
+		if age < -lockSlack { // it is of before the clock was set back
+			age = lockUnchanged
 		}
 	}
 	dead = dead && age > lockYoung

@@ -49,8 +49,10 @@ func (f *Folder) look() (*look, error) {
 		r := f.ix.record(n)
 		return f.ix.key(&r)
 	})
-	for n := range int(f.ix.count) {
-		l.table.add(n)
+	for n := range int(f.ix.count) { // what is gone does not come back under its UID
+		if f.ix.record(n).state&stateExpunged == 0 {
+			l.table.add(n)
+		}
 	}
 	for i, fd := range []int{f.new, f.cur} {
 		stamp, err := stampDir(fd)
@@ -247,6 +249,9 @@ func (f *Folder) takeUIDs(l *look, u *uidlist) bool {
 	known := 0
 	for _, r := range u.records {
 		if i, ok := t.find(r.key); ok {
+			if n := f.numberOf(r.uid); n >= 0 && f.ix.record(n).state&stateExpunged != 0 {
+				continue // it is back: clients have been told that this UID is gone
+			}
 			l.fresh[i].uid, l.fresh[i].crlf = r.uid, r.field('W')
 		} else if l.table == nil { // only some files were looked at
 			continue

@@ -3,6 +3,7 @@ package maildir
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,6 +23,9 @@ const (
 	serverMetadataName = "smail.metadata-server"
 	maxMetadataFile    = 4 << 20
 )
+
+// ErrMetadata is that there is no room for more entries.
+var ErrMetadata = errors.New("too much metadata")
 
 // Metadata returns the entries of a folder, of the server for "".
 func (s *Store) Metadata(folder string) (map[string][]byte, error) {
@@ -51,7 +55,11 @@ func (s *Store) SetMetadata(folder string, change func(entries map[string][]byte
 	if err := change(entries); err != nil {
 		return err
 	}
-	fd, err := s.replace(dir, name+".tmp", name, formatMetadata(entries))
+	text := formatMetadata(entries)
+	if len(text) > maxMetadataFile {
+		return ErrMetadata
+	}
+	fd, err := s.replace(dir, name+".tmp", name, text)
 	if err == nil {
 		unix.Close(fd)
 	}

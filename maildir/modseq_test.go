@@ -64,7 +64,7 @@ func TestExpungesAreRemembered(t *testing.T) {
 	half := all(f)[:2*keepExpunged+500]
 	start := f.HighestModSeq()
 	for len(half) > 0 {
-		if err := f.Expunge(half[:100]); err != nil {
+		if err := f.Expunge(half[:100], nil); err != nil {
 			t.Fatal(err)
 		}
 		half = half[100:]

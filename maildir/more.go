@@ -118,6 +118,9 @@ func moreLine(key string, flags Flags) []byte {
 // setMore notes a message's keywords without letters, to be written by
 // flushMore.
 func (f *Folder) setMore(key string, flags Flags) {
+	if len(f.more.wait) == 0 {
+		f.readMore() // another session may have written it
+	}
 	if flags &= moreFlags; flags != f.more.of[key] {
 		f.more.wait = append(f.more.wait, moreLine(key, flags)...)
 	}

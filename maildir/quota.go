@@ -83,7 +83,7 @@ func (s *Store) quota(size, count int64) (q quota, ok bool, err error) {
 	if err := unix.Lstat(path, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return q, false, nil
 	}
-	text, err := readRegular(path)
+	text, err := readRegular(path, maxQuotaFile)
 	if err != nil {
 		return q, false, fmt.Errorf("quota: %w", err)
 	}
@@ -132,6 +132,10 @@ func (s *Store) charge(size, count int64) {
 		return
 	}
 	defer unix.Close(fd)
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Size >= maxQuotaFile { // it is counted anew, or has no limit
+		return
+	}
 	writeAll(fd, fmt.Appendf(nil, "%d %d\n", size, count))
 }
 

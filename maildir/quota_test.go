@@ -49,7 +49,7 @@ func TestQuota(t *testing.T) {
 	if _, _, err := f.Move([]int{2}, work, always); err != nil {
 		t.Errorf("a move in a full Maildir: %v", err)
 	}
-	f.Expunge([]int{0})
+	f.Expunge([]int{0}, nil)
 	want(t, "expunged", size(), "3000S,6C\n2701 6\n-1000 -1\n")
 	s.Delete("Work")
 	want(t, "a folder is deleted", size(), "3000S,6C\n1 1\n")

@@ -19,14 +19,20 @@ func eachName(dir int, fn func(name string)) error {
 
 var directoriesRead atomic.Int64 // tests count
 
+// isMessageName says whether a file may be a message. Names that begin with a dot are
+// none by Maildir's rules, and one without a key or with a line end cannot stand in
+// the uidlist.
+func isMessageName(name []byte) bool {
+	return name[0] != '.' && name[0] != ':' && bytes.IndexByte(name, '\n') < 0
+}
+
 // eachFile calls fn with the name of every regular file in a directory. The
 // name is valid only during the call. Symbolic links, folders, FIFOs and
-// devices are no messages; names that begin with a dot are none by Maildir's
-// rules.
+// devices are no messages.
 func eachFile(dir int, fn func(name []byte)) error {
 	directoriesRead.Add(1)
 	return eachEntry(dir, func(name []byte, typ byte) {
-		if name[0] != '.' && (typ == unix.DT_REG || typ == unix.DT_UNKNOWN && isRegular(dir, string(name))) {
+		if isMessageName(name) && (typ == unix.DT_REG || typ == unix.DT_UNKNOWN && isRegular(dir, string(name))) {
 			fn(name)
 		}
 	})

@@ -150,7 +150,7 @@ func (f *Folder) scan() error {
 		f.startOver()
 		return f.scan()
 	}
-	if f.courier {
+	if f.courier && !f.readOnly { // else the mark stays, for a session that may
 		f.courier = false
 		if err := f.changing(f.importKeywords); err != nil {
 			return err
@@ -203,6 +203,9 @@ func (f *Folder) giveUIDs(l *look) (agree bool, err error) {
 			e.time = deliveryTimeOf(e.key)
 			rest = append(rest, e)
 		}
+	}
+	if u.exhausted(len(rest)) {
+		return false, f.rewriteUIDList(u.renumbered())
 	}
 	slices.SortFunc(rest, deliveredBefore)
 	recs := pages.Room[uidRecord](len(rest))[:len(rest)]
@@ -324,10 +327,6 @@ func (f *Folder) apply(l *look, missing []int) {
 func (f *Folder) edit(edits []edit, missing []int) {
 	for _, e := range edits {
 		r := f.ix.record(e.n)
-		if r.state&stateExpunged != 0 { // it is back
-			r.state &^= stateExpunged
-			f.ix.expunged--
-		}
 		r.state &^= stateNew
 		if e.f.inNew {
 			r.state |= stateNew
@@ -371,7 +370,8 @@ func (e *found) record(modseq uint64) record {
 const tmpAge = 36 * time.Hour
 
 // sweep removes what killed programs have left in INBOX's tmp/, and of folders
-// that were being deleted, once a session.
+// that were being deleted, once a session. A message that is being appended may have
+// any time of modification, but none can set the time of the last change.
 func (f *Folder) sweep() {
 	if f.store.swept || f.Name != Inbox {
 		return
@@ -389,7 +389,7 @@ func (f *Folder) sweep() {
 	defer unix.Close(dir)
 	eachFile(dir, func(name []byte) {
 		var st unix.Stat_t
-		if unix.Fstatat(dir, string(name), &st, unix.AT_SYMLINK_NOFOLLOW) == nil && time.Since(time.Unix(st.Mtim.Sec, 0)) > tmpAge {
+		if unix.Fstatat(dir, string(name), &st, unix.AT_SYMLINK_NOFOLLOW) == nil && now().Sub(time.Unix(st.Ctim.Sec, 0)) > tmpAge {
 			unix.Unlinkat(dir, string(name), 0)
 		}
 	})

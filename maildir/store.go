@@ -240,8 +240,9 @@ func (s *Store) Rename(from, to string) error {
 	return s.syncRoot()
 }
 
-// readRegular reads a file, but nothing that would be waited for or has no end.
-func readRegular(path string) ([]byte, error) {
+// readRegular reads at most so many bytes of a file, and nothing that would be
+// waited for.
+func readRegular(path string, most int64) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -250,7 +251,7 @@ func readRegular(path string) ([]byte, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file", path)
 	}
-	return io.ReadAll(f)
+	return io.ReadAll(io.LimitReader(f, most))
 }
 
 func (s *Store) syncRoot() error { return s.syncPath(s.root) }

@@ -31,8 +31,11 @@ var (
 	unescapeV2 = strings.NewReplacer("\x011", "\x01", "\x01t", "\t", "\x01r", "\r", "\x01n", "\n", "\t", ".")
 )
 
-// maxSubscriptions bounds the file that is read.
-const maxSubscriptions = 10000
+// The file that is read is bounded.
+const (
+	maxSubscriptions     = 10000
+	maxSubscriptionsFile = 8 << 20
+)
 
 // Subscriptions returns the names that the user subscribed to.
 func (s *Store) Subscriptions() ([]string, error) {
@@ -41,7 +44,10 @@ func (s *Store) Subscriptions() ([]string, error) {
 }
 
 func (s *Store) readSubscriptions() (names []string, v2 bool, err error) {
-	b, err := readRegular(filepath.Join(s.root, subscriptionsName))
+	b, err := readRegular(filepath.Join(s.root, subscriptionsName), maxSubscriptionsFile)
+	if err == nil && len(b) == maxSubscriptionsFile {
+		err = fmt.Errorf("%s is too long", subscriptionsName)
+	}
 	if os.IsNotExist(err) {
 		return s.readCourierSubscriptions(), true, nil
 	}

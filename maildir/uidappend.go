@@ -28,8 +28,11 @@ func (f *Folder) addUIDs(keys [][]byte, guids []string, meanwhile func() error) 
 		f.ix.uidlines = uint32(len(u.records))
 	}
 	first = u.uidnext
-	if uint64(first)+uint64(len(keys)) >= 1<<32-1 {
-		return 0, fmt.Errorf("folder %s: no UIDs left", f.Name)
+	if u.exhausted(len(keys)) {
+		if err := f.rewriteUIDList(u.renumbered()); err != nil {
+			return 0, err
+		}
+		return 0, fmt.Errorf("folder %s: no UIDs were left; its messages have new ones from now on", f.Name)
 	}
 	recs := make([]uidRecord, len(keys))
 	for i, key := range keys {

@@ -63,6 +63,9 @@ func readUIDList(dir int) (*uidlist, error) { return readUIDListTo(dir, math.Max
 // readUIDListHeader reads it without its records.
 func readUIDListHeader(dir int) (*uidlist, error) { return readUIDListTo(dir, maxUIDListHeader) }
 
+// maxUIDList is more than five million messages take.
+const maxUIDList = 512 << 20
+
 // maxUIDListHeader is as long as a header may be that is read alone.
 const maxUIDListHeader = 4 << 10
 
@@ -78,6 +81,9 @@ func readUIDListTo(dir int, most int64) (*uidlist, error) {
 	}
 	f := os.NewFile(uintptr(fd), uidlistName)
 	defer f.Close()
+	if st.Size > maxUIDList {
+		return nil, fmt.Errorf("%s: %d bytes: %w", uidlistName, st.Size, errUIDList)
+	}
 	text := pages.Room[byte](int(min(st.Size, most)))
 	n, err := io.ReadFull(f, text[:cap(text)])
 	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
@@ -256,6 +262,17 @@ func (f *Folder) uidlistNow() (*uidlist, error) {
 	}
 	u.uidnext = max(u.uidnext, f.ix.uidnext)
 	return u, nil
+}
+
+// exhausted says that there are no UIDs for so many more messages: a line of
+// rubbish is enough for that.
+func (u *uidlist) exhausted(more int) bool {
+	return more > 0 && uint64(u.uidnext)+uint64(more) >= 1<<32-1
+}
+
+// renumbered returns the list begun anew, under another UIDVALIDITY.
+func (u *uidlist) renumbered() *uidlist {
+	return &uidlist{uidnext: 1, header: u.header}
 }
 
 // knowUIDList notes in the index what the uidlist is now.

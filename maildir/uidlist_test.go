@@ -80,7 +80,7 @@ func TestUIDNextNeverFalls(t *testing.T) {
 		deliver(t, f, "x", 0)
 	}
 	f.Sync()
-	if err := f.Expunge(all(f)); err != nil {
+	if err := f.Expunge(all(f), nil); err != nil {
 		t.Fatal(err)
 	}
 	f = open(t, s, Inbox)

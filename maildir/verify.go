@@ -14,7 +14,7 @@ type Preview struct {
 	Origin      string // "smail or Dovecot", "Courier", or "" where nothing is to be kept
 	UIDValidity uint32
 	UIDNext     uint32
-	Messages    int
+	Keys        map[string]bool   // of the messages that are there
 	UIDs        map[string]uint32 // by key, of those messages that are there
 	UIDLs       map[string]string // likewise
 }
@@ -27,7 +27,7 @@ func (s *Store) Preview(name string, courier bool) (*Preview, error) {
 		return nil, err
 	}
 	defer f.Close()
-	u, p := &uidlist{}, &Preview{UIDs: map[string]uint32{}, UIDLs: map[string]string{}}
+	u, p := &uidlist{}, &Preview{Keys: map[string]bool{}, UIDs: map[string]uint32{}, UIDLs: map[string]string{}}
 	if !courier {
 		if u, err = readUIDList(f.dir); err != nil {
 			return nil, err
@@ -42,19 +42,17 @@ func (s *Store) Preview(name string, courier bool) (*Preview, error) {
 		}
 	}
 	p.UIDValidity, p.UIDNext = u.uidvalidity, u.uidnext
-	there := map[string]bool{}
 	for _, dir := range []int{f.new, f.cur} {
 		err := eachFile(dir, func(name []byte) {
 			key, _, _ := splitName(name)
-			there[string(key)] = true
+			p.Keys[string(key)] = true
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	p.Messages = len(there)
 	for _, r := range u.records {
-		if there[string(r.key)] {
+		if p.Keys[string(r.key)] {
 			p.UIDs[string(r.key)] = r.uid
 			if id := r.uidl(); id != "" {
 				p.UIDLs[string(r.key)] = id
@@ -77,9 +75,16 @@ func (s *Store) SetAside(name string) error {
 		return err
 	}
 	defer lock.release()
-	err = rename(f.dir, uidlistName, f.dir, uidlistName+".before-migrate")
+	aside := uidlistName + ".before-migrate"
+	for n := 2; ; n++ {
+		err = rename(f.dir, uidlistName, f.dir, aside)
+		if err != unix.EEXIST {
+			break
+		}
+		aside = fmt.Sprintf("%s.before-migrate-%d", uidlistName, n)
+	}
 	if err != nil && err != unix.ENOENT {
-		return fmt.Errorf("rename %s to %s.before-migrate: %w", uidlistName, uidlistName, err)
+		return fmt.Errorf("rename %s to %s: %w", uidlistName, aside, err)
 	}
 	return f.removeIndex()
 }

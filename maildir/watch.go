@@ -135,7 +135,7 @@ func (w *watch) drain() (events []*event, complete bool) {
 			if mask&(unix.IN_Q_OVERFLOW|unix.IN_IGNORED|unix.IN_UNMOUNT) != 0 { // the last two: the folder is gone
 				return nil, false
 			}
-			if len(name) == 0 || name[0] == '.' || mask&unix.IN_ISDIR != 0 {
+			if len(name) == 0 || !isMessageName(name) || mask&unix.IN_ISDIR != 0 {
 				continue
 			}
 			key, info, colon := splitName(bytes.Clone(name))
@@ -214,7 +214,9 @@ func (f *Folder) weigh(events []*event) (l *look, missing []int, early bool) {
 		r := f.ix.record(n)
 		early = early || r.modseq > f.ix.modseq
 		switch {
-		case e.absent && r.state&stateExpunged == 0:
+		case e.absent && (r.state&stateExpunged != 0 || isRegular(f.dirOf(&r), f.ix.fileName(&r))):
+			// It was another name of the message, or of a twin.
+		case e.absent:
 			missing = append(missing, n)
 		case !e.absent && !f.matches(n, e.info, e.colon, e.inNew) && f.isFile(&e.found):
 			// Else it has another name by now, or is gone: another event tells.
@@ -232,7 +234,7 @@ func (f *Folder) recordsOf(events []*event) []int {
 		n, hinted := f.hints[string(e.key)]
 		if hinted && n < int(f.ix.count) {
 			r := f.ix.record(n)
-			hinted = bytes.Equal(f.ix.key(&r), e.key)
+			hinted = bytes.Equal(f.ix.key(&r), e.key) && (e.absent || r.state&stateExpunged == 0)
 		}
 		if numbers[i] = n; !hinted {
 			numbers[i] = -1
@@ -250,7 +252,7 @@ func (f *Folder) recordsOf(events []*event) []int {
 	}
 	for n := int(f.ix.count) - 1; n >= 0 && left > 0; n-- {
 		r := f.ix.record(n)
-		if i, ok := t.find(f.ix.key(&r)); ok {
+		if i, ok := t.find(f.ix.key(&r)); ok && numbers[i] < 0 && (events[i].absent || r.state&stateExpunged == 0) {
 			numbers[i] = n
 			left--
 		}

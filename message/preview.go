@@ -69,12 +69,23 @@ func withoutTags(s string) string {
 		s = after
 		name, _, _ := strings.Cut(strings.ToLower(tag), " ")
 		if name == "style" || name == "script" || name == "head" || name == "title" {
-			if i := strings.Index(strings.ToLower(s), "</"+name); i >= 0 {
-				s = s[i:]
-			} else {
-				s = ""
-			}
+			s = s[indexEnd(s, name):]
 		}
+	}
+}
+
+// indexEnd returns where the end tag of a name begins, or the text ends.
+func indexEnd(s, name string) int {
+	for at := 0; ; {
+		i := strings.Index(s[at:], "</")
+		if i < 0 {
+			return len(s)
+		}
+		at += i
+		if behind := s[at+2:]; len(behind) >= len(name) && strings.EqualFold(behind[:len(name)], name) {
+			return at
+		}
+		at += 2
 	}
 }
 

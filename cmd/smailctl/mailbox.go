@@ -175,7 +175,7 @@ func countMessages(s *maildir.Store) (total int, err error) {
 	}
 	for _, name := range folders {
 		if p, err := s.Preview(name, false); err == nil {
-			total += p.Messages
+			total += len(p.Keys)
 		}
 	}
 	return total, nil

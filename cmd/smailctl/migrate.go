@@ -78,7 +78,7 @@ func (m *migration) folder(s *maildir.Store, name string, w io.Writer) error {
 	}
 	row := func(validity, next uint32) {
 		m.progress.clear()
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\n", shown(name), origin, before.Messages, len(before.UIDs), len(before.UIDLs), validity, next)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\n", shown(name), origin, len(before.Keys), len(before.UIDs), len(before.UIDLs), validity, next)
 	}
 	if m.dryRun {
 		row(before.UIDValidity, before.UIDNext)
@@ -90,7 +90,7 @@ func (m *migration) folder(s *maildir.Store, name string, w io.Writer) error {
 			return err
 		}
 	}
-	f, err := s.OpenFolder(name, true)
+	f, err := s.OpenFolder(name, before.Origin != "Courier") // whose keywords are to go into names
 	if err != nil {
 		return err
 	}
@@ -128,13 +128,13 @@ func compare(before, after *maildir.Preview) error {
 		return fmt.Errorf("UIDVALIDITY was %d and is %d", before.UIDValidity, after.UIDValidity)
 	}
 	for key, uid := range before.UIDs {
-		if now, there := after.UIDs[key]; there && now != uid {
+		if now := after.UIDs[key]; now != uid && after.Keys[key] {
 			return fmt.Errorf("%s had UID %d and has %d", key, uid, now)
 		}
 	}
 	for key, id := range before.UIDLs {
-		if now, there := after.UIDLs[key]; there && now != id {
-			return fmt.Errorf("%s had the POP3 id %s and has %s", key, id, now)
+		if now := after.UIDLs[key]; now != id && after.Keys[key] {
+			return fmt.Errorf("%s had the POP3 id %s and has %q", key, id, now)
 		}
 	}
 	return nil

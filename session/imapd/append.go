@@ -59,7 +59,7 @@ func (s *session) replace(uid bool) error {
 	}
 	s.w.Status("*", goimap.StatusResponseTypeOK, fmt.Sprintf("APPENDUID %d %s", folder.UIDValidity, uids), "Replacement")
 	s.count.expunged++
-	if err := s.box.Expunge(places); err != nil {
+	if err := s.box.Expunge(places, nil); err != nil {
 		return err
 	}
 	return s.finish(true, "", "REPLACE done")

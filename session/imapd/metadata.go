@@ -136,6 +136,9 @@ func (s *session) setMetadata(bool) error {
 		}
 		return nil
 	})
+	if err == maildir.ErrMetadata {
+		return imap.No("METADATA TOOMANY", "No room for more")
+	}
 	if err != nil {
 		return err
 	}

@@ -219,5 +219,5 @@ func (s *session) expungeDeleted(set imap.NumSet) error {
 		}
 	}
 	s.count.expunged += len(doomed)
-	return s.box.Expunge(doomed)
+	return s.box.Expunge(doomed, func(now maildir.Flags) bool { return now&maildir.Trashed != 0 })
 }

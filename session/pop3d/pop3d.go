@@ -348,7 +348,7 @@ func (s *session) quit() error {
 			places = append(places, s.places[i])
 		}
 	}
-	if err := s.box.Expunge(places); err != nil {
+	if err := s.box.Expunge(places, nil); err != nil {
 		logline.Error("command failed", "reason", err.Error())
 		s.fail(pop3.CodeSysTemp + "Some messages were not deleted")
 		return errQuit
