@@ -11,6 +11,8 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
 	"golang.org/x/text/transform"
 )
@@ -19,7 +21,7 @@ import (
 // and what nobody knows. A text that is said to be ASCII, or of which nothing
 // is said, may still be UTF-8, or Windows-1252 where it is not.
 func charsetOf(name string) encoding.Encoding {
-	name = strings.ToLower(strings.TrimSpace(name))
+	name, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(name)), "*") // a language: RFC 2231 section 5
 	switch name {
 	case "", "us-ascii", "ascii", "utf-8", "utf8", "unknown-8bit", "unicode-1-1-utf-8":
 		return nil
@@ -29,10 +31,14 @@ func charsetOf(name string) encoding.Encoding {
 		return charmap.CodePage850
 	case "cp437", "ibm437":
 		return charmap.CodePage437
+	case "utf-16": // not as browsers have it: RFC 2781 section 4.3
+		return unicode.UTF16(unicode.BigEndian, unicode.UseBOM)
+	case "hz-gb-2312":
+		return simplifiedchinese.HZGB2312
 	case "utf-32", "utf-32be":
 		return utf32.UTF32(utf32.BigEndian, utf32.UseBOM)
 	}
-	if e, err := htmlindex.Get(name); err == nil {
+	if e, err := htmlindex.Get(name); err == nil && e != encoding.Replacement { // which would show nothing at all
 		return e
 	}
 	return nil
@@ -129,7 +135,7 @@ var words = mime.WordDecoder{CharsetReader: func(charset string, r io.Reader) (i
 // 3516. ok is false for an encoding that is not known. What breaks the
 // encoding's rules is passed over as far as it can be.
 func (p *Part) Decode(body io.Reader) (r io.Reader, ok bool) {
-	switch p.encoding() {
+	switch p.Encoding() {
 	case "", "7bit", "8bit", "binary":
 		return body, true
 	case "base64":
@@ -140,6 +146,8 @@ func (p *Part) Decode(body io.Reader) (r io.Reader, ok bool) {
 	return body, false
 }
 
-func (p *Part) encoding() string {
-	return strings.ToLower(string(bytes.TrimSpace(p.Header.Get("Content-Transfer-Encoding"))))
+// Encoding returns a part's transfer encoding in lower case, "" if none is said.
+func (p *Part) Encoding() string {
+	value, _, _ := bytes.Cut(p.Header.Get("Content-Transfer-Encoding"), []byte(";"))
+	return lower(uncommented(value))
 }

@@ -193,7 +193,7 @@ func (s *searcher) inFolded(b []byte, text string) bool {
 
 // decode undoes a part's transfer encoding.
 func (s *searcher) decode(p *Part, body []byte) []byte {
-	switch p.encoding() {
+	switch p.Encoding() {
 	case "base64":
 		s.decoded = slices.Grow(s.decoded[:0], base64.StdEncoding.DecodedLen(len(body)))
 		n, err := base64.StdEncoding.Decode(s.decoded[:cap(s.decoded)], body)

@@ -237,6 +237,28 @@ func ParseParams(b []byte) (value []byte, params []Param) {
 	return value, params
 }
 
+// uncommented returns a value without comments: RFC 5322 section 3.2.2.
+func uncommented(b []byte) []byte {
+	if bytes.IndexByte(b, '(') < 0 {
+		return bytes.TrimSpace(b)
+	}
+	var out []byte
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '(':
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case c == '\\' && depth > 0:
+			i++
+		case depth == 0:
+			out = append(out, c)
+		}
+	}
+	return bytes.TrimSpace(out)
+}
+
 func lower(b []byte) string { return strings.ToLower(string(b)) }
 
 func isToken(b []byte) bool {

@@ -307,7 +307,7 @@ func (p *Part) readType() {
 		return
 	}
 	t, params := ParseParams(value)
-	typ, sub, ok := bytes.Cut(t, []byte("/"))
+	typ, sub, ok := bytes.Cut(uncommented(t), []byte("/"))
 	typ, sub = bytes.TrimSpace(typ), bytes.TrimSpace(sub)
 	if !ok || !isToken(typ) || !isToken(sub) {
 		return // RFC 2045 section 5.2: as if there were none

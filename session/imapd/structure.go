@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 
 	"smail/imap"
@@ -69,7 +70,7 @@ func appendBodyStructure(b []byte, p *message.Part, extended bool) []byte {
 
 func appendMultipart(b []byte, p *message.Part, extended bool) []byte {
 	if len(p.Children) == 0 { // the grammar wants one
-		b = append(b, `("text" "plain" NIL NIL NIL "7bit" 0 0)`...)
+		b = fmt.Appendf(b, `("text" "plain" NIL NIL NIL "7bit" %d %d)`, p.BodySize(), p.BodyLines())
 	}
 	for _, child := range p.Children {
 		b = appendBodyStructure(b, child, extended)
@@ -98,6 +99,9 @@ func appendSinglePart(b []byte, p *message.Part, extended bool) []byte {
 	b = imap.AppendNString(b, fields[1])
 	b = append(b, ' ')
 	encoding := fields[2]
+	if bytes.ContainsAny(encoding, "(;") {
+		encoding = []byte(p.Encoding())
+	}
 	if len(encoding) == 0 {
 		encoding = []byte("7bit")
 	}
