@@ -13,11 +13,14 @@ import (
 )
 
 // Contains says whether the text of a part, or of one below it, contains a
-// folded text. Transfer encodings are undone. whole is the message's file if it
-// is in memory, else nil.
-func (p *Part) Contains(f io.ReaderAt, whole []byte, text string) (bool, error) {
+// folded text; with headers, also what is said of those below. Transfer encodings
+// are undone. whole is the message's file if it is in memory, else nil.
+func (p *Part) Contains(f io.ReaderAt, whole []byte, text string, headers bool) (bool, error) {
 	for _, child := range p.Children {
-		if hit, err := child.Contains(f, whole, text); hit || err != nil {
+		if headers && child.Header.Contains("", text) {
+			return true, nil
+		}
+		if hit, err := child.Contains(f, whole, text, headers); hit || err != nil {
 			return hit, err
 		}
 	}
@@ -25,7 +28,7 @@ func (p *Part) Contains(f io.ReaderAt, whole []byte, text string) (bool, error) 
 		if p.Message.Header.Contains("", text) {
 			return true, nil
 		}
-		return p.Message.Contains(f, whole, text)
+		return p.Message.Contains(f, whole, text, headers)
 	}
 	if p.Type != "text" {
 		return false, nil

@@ -12,11 +12,11 @@ import (
 func contains(t *testing.T, message, text string) bool {
 	t.Helper()
 	p := parse(t, message)
-	inMemory, err := p.Contains(nil, []byte(message), Fold(text))
+	inMemory, err := p.Contains(nil, []byte(message), Fold(text), false)
 	if err != nil {
 		t.Error(err)
 	}
-	inStream, err := p.Contains(strings.NewReader(message), nil, Fold(text))
+	inStream, err := p.Contains(strings.NewReader(message), nil, Fold(text), false)
 	if err != nil || inStream != inMemory {
 		t.Errorf("%q in %q: %v in memory, %v in a stream (%v)", text, message, inMemory, inStream, err)
 	}

@@ -2,9 +2,7 @@ package message
 
 import (
 	"bytes"
-	"net/mail"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -69,12 +67,6 @@ func lowerASCII(c byte) byte {
 		c += 'a' - 'A'
 	}
 	return c
-}
-
-// Date returns what the Date field says.
-func (h Header) Date() (time.Time, bool) {
-	t, err := mail.ParseDate(string(h.Get("Date")))
-	return t, err == nil
 }
 
 // A folder folds text, and remembers the letters beyond ASCII that came last.

@@ -110,7 +110,7 @@ func MessageIDs(value []byte) (ids []string) {
 		}
 		if value[j] == '>' {
 			if id := bytes.TrimSpace(value[:j]); len(id) > 0 {
-				ids = append(ids, strings.Join(strings.Fields(string(id)), ""))
+				ids = append(ids, normalID(string(id)))
 			}
 			value = value[j+1:]
 		} else {
@@ -118,4 +118,22 @@ func MessageIDs(value []byte) (ids []string) {
 		}
 	}
 	return ids[max(0, len(ids)-maxReferences):]
+}
+
+// normalID writes an id in one way, without white space and what only quotes: RFC
+// 5256 section 3 has <"q"@t> be <q@t>.
+func normalID(id string) string {
+	id = strings.Join(strings.Fields(id), "")
+	at := strings.LastIndexByte(id, '@')
+	if at < 3 || id[0] != '"' || id[at-1] != '"' {
+		return id
+	}
+	var b strings.Builder
+	for local := id[1 : at-1]; local != ""; local = local[1:] {
+		if local[0] == '\\' && len(local) > 1 {
+			local = local[1:]
+		}
+		b.WriteByte(local[0])
+	}
+	return b.String() + id[at:]
 }

@@ -328,7 +328,7 @@ func (q *query) read(r *reading, k *imap.SearchKey) (bool, error) {
 		if k.Name == "TEXT" && r.header.Contains("", k.Text) {
 			return true, nil
 		}
-		return r.part.Contains(r.readerAt(), r.whole, k.Text)
+		return r.part.Contains(r.readerAt(), r.whole, k.Text, k.Name == "TEXT")
 	}
 	header, err := r.headerWith(k.Field)
 	if err != nil {
