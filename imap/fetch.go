@@ -57,7 +57,11 @@ const (
 func (d *Decoder) FetchItems(f *FetchItems) bool {
 	ok := false
 	if d.Next('(') {
-		ok = d.List(func() bool { return d.fetchItem(f, false) })
+		empty := true
+		ok = d.List(func() bool { empty = false; return d.fetchItem(f, false) })
+		if ok && empty {
+			return d.expected("an item")
+		}
 	} else {
 		ok = d.fetchItem(f, true)
 	}
@@ -80,6 +84,9 @@ func (d *Decoder) fetchModifier(f *FetchItems) bool {
 		f.Vanished = true
 		return true
 	case "PARTIAL":
+		if f.Partial != nil { // RFC 9394 section 3.1
+			return d.fail(Bad("Only one PARTIAL may be there"))
+		}
 		f.Partial = &PartialRange{}
 		return d.SP() && d.partialRange(f.Partial)
 	}

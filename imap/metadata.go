@@ -74,8 +74,16 @@ func (d *Decoder) metadataEntries(o *MetadataOptions) bool {
 	}
 	entry := func() bool {
 		var name string
-		if !d.metadataName(&name) {
+		if !d.AString(&name) {
 			return false
+		}
+		switch root := strings.ToLower(name); root { // with all that is below it
+		case "/private", "/shared":
+			name = root
+		default:
+			if !d.checkMetadataName(&name) {
+				return false
+			}
 		}
 		o.Entries = append(o.Entries, name)
 		return len(o.Entries) <= maxEntries || d.fail(Bad("Too many entries"))
@@ -91,6 +99,10 @@ func (d *Decoder) metadataName(name *string) bool {
 	if !d.AString(name) {
 		return false
 	}
+	return d.checkMetadataName(name)
+}
+
+func (d *Decoder) checkMetadataName(name *string) bool {
 	s := strings.ToLower(*name)
 	if len(s) > 255 || !strings.HasPrefix(s, "/private/") && !strings.HasPrefix(s, "/shared/") ||
 		strings.HasSuffix(s, "/") || strings.Contains(s, "//") || strings.ContainsAny(s, "*% ") || strings.ContainsFunc(s, unicode.IsControl) || !quotable(s) {

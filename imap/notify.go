@@ -61,6 +61,9 @@ func (d *Decoder) Notify(n *Notify) bool {
 		if !d.notifyGroup(&g) {
 			return false
 		}
+		if g.ofSelected() && slices.ContainsFunc(n.Groups, NotifyGroup.ofSelected) {
+			return d.fail(Bad("Only one of SELECTED and SELECTED-DELAYED may be there"))
+		}
 		if n.Groups = append(n.Groups, g); len(n.Groups) > maxGroups {
 			return d.fail(No(goimap.ResponseCodeLimit, "Too many mailboxes"))
 		}
@@ -70,13 +73,21 @@ func (d *Decoder) Notify(n *Notify) bool {
 	}
 }
 
+func (g NotifyGroup) ofSelected() bool { return strings.HasPrefix(g.Source.Kind, "SELECTED") }
+
 func (d *Decoder) notifyGroup(g *NotifyGroup) bool {
 	if !d.Expect('(') || !d.Source(&g.Source) || !d.SP() {
 		return false
 	}
+	if g.Source.Kind == "SUBTREE-ONE" { // it is ESEARCH's: RFC 7377 section 2.2
+		return d.expected("SUBTREE or MAILBOXES")
+	}
 	if d.Next('(') {
 		if !d.List(func() bool { return d.notifyEvent(g) }) {
 			return false
+		}
+		if len(g.Events) == 0 {
+			return d.expected("an event")
 		}
 	} else {
 		var word string
@@ -102,6 +113,9 @@ func (d *Decoder) notifyEvent(g *NotifyGroup) bool {
 	if !slices.Contains(notifyEvents, event) {
 		return d.fail(errBadEvent)
 	}
+	if g.ofSelected() && (event == "MAILBOXNAME" || event == "SUBSCRIPTIONCHANGE") { // section 6.1
+		return d.fail(Bad("%s is no event of the selected mailbox", event))
+	}
 	g.Events = append(g.Events, event)
 	if event != "MESSAGENEW" {
 		return true
@@ -109,7 +123,7 @@ func (d *Decoder) notifyEvent(g *NotifyGroup) bool {
 	if !d.ahead(" (") {
 		return d.err == nil
 	}
-	if !strings.HasPrefix(g.Source.Kind, "SELECTED") {
+	if !g.ofSelected() {
 		return d.fail(Bad("Only of the selected mailbox messages can be fetched"))
 	}
 	g.New = &FetchItems{}

@@ -149,6 +149,9 @@ func (d *Decoder) returnOptions(o *ReturnOptions) bool {
 		if name != "PARTIAL" {
 			return d.fail(Bad("Unknown RETURN option"))
 		}
+		if o.Partial != nil { // RFC 9394 section 3.1
+			return d.fail(Bad("Only one PARTIAL may be there"))
+		}
 		o.Partial = &PartialRange{}
 		return d.SP() && d.partialRange(o.Partial)
 	})

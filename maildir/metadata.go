@@ -60,10 +60,29 @@ func (s *Store) SetMetadata(folder string, change func(entries map[string][]byte
 		return ErrMetadata
 	}
 	fd, err := s.replace(dir, name+".tmp", name, text)
-	if err == nil {
-		unix.Close(fd)
+	if err != nil {
+		return err
 	}
-	return err
+	unix.Close(fd)
+	if folder == "" {
+		return nil
+	}
+	return s.raise(folder)
+}
+
+// raise makes HIGHESTMODSEQ higher though no message has changed: RFC 7162 section
+// 3.2 has it so for metadata.
+func (s *Store) raise(folder string) error {
+	f, err := s.OpenTarget(folder)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.withLock(func() error {
+		f.ix.change()
+		f.ix.flush()
+		return nil
+	})
 }
 
 func (s *Store) openMetadata(folder string) (dir int, name string, err error) {

@@ -213,6 +213,9 @@ func (s *Store) Rename(from, to string) error {
 	if err := errors.Join(checkName(from), checkName(to)); err != nil {
 		return ErrName
 	}
+	if s.Exists(to) { // what is below it would be put together with what is below from
+		return ErrExists
+	}
 	all, err := s.Folders()
 	if err != nil {
 		return err

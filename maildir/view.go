@@ -69,7 +69,9 @@ func (f *Folder) Message(place int) Message {
 	r := f.record(f.number(place))
 	m := Message{UID: r.uid, Flags: r.flags, ModSeq: r.modseq, New: r.state&stateNew != 0, Gone: r.state&stateExpunged != 0,
 		Size: r.size, CRLF: r.crlf}
-	if len(f.recent) > 0 {
+	if f.readOnly { // it takes \Recent from nobody: RFC 3501 section 2.3.2
+		m.Recent = m.New
+	} else if len(f.recent) > 0 {
 		m.Recent = f.isRecent(r.uid)
 	}
 	return m
@@ -312,6 +314,9 @@ func (f *Folder) Date(place int) (time.Time, error) {
 
 // Recent returns how many messages this session was the first to see.
 func (f *Folder) Recent() (n int) {
+	if f.readOnly {
+		return f.Count(func(m Message) bool { return m.New })
+	}
 	for _, r := range f.recent {
 		first, _ := f.ByUID(r.first)
 		behind, _ := f.ByUID(r.last + 1)

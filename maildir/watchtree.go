@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,15 +24,27 @@ type TreeWatch struct {
 	root    int32
 	folders map[int32]string // by watch
 	watched map[string]bool
+	tries   map[string]int // of folders that were not all there
+	changed func()
 	stop    chan struct{}
 	done    chan struct{}
+
+	mu      sync.Mutex // changed is not called once it has stopped
+	stopped bool
 }
+
+// Another program's mkdir of a folder is heard of before cur and new are there:
+// they are looked for again, so often.
+const (
+	nextTry   = 50 * time.Millisecond
+	mostTries = 100
+)
 
 // WatchTree begins to call changed, on another goroutine, whenever something
 // may have changed.
 func (s *Store) WatchTree(folders []string, changed func()) *TreeWatch {
-	w := &TreeWatch{store: s, fd: -1, folders: map[int32]string{}, watched: map[string]bool{},
-		stop: make(chan struct{}), done: make(chan struct{})}
+	w := &TreeWatch{store: s, fd: -1, folders: map[int32]string{}, watched: map[string]bool{}, tries: map[string]int{},
+		changed: changed, stop: make(chan struct{}), done: make(chan struct{})}
 	if dir, err := unix.Open(s.root, openDir&^unix.O_NOFOLLOW, 0); err == nil {
 		if !isRemote(dir) {
 			w.fd, _ = unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
@@ -62,11 +75,14 @@ func (s *Store) WatchTree(folders []string, changed func()) *TreeWatch {
 	return w
 }
 
-// add watches a folder; one that is not there is left out.
+// add watches a folder; one that is not there is left out, and tried again.
 func (w *TreeWatch) add(name string) error {
 	const events = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ONLYDIR
 	for _, sub := range []string{"cur", "new"} {
 		wd, err := unix.InotifyAddWatch(w.fd, filepath.Join(w.store.path(name), sub), events)
+		if err == unix.ENOENT {
+			w.tryAgain(name)
+		}
 		if err == unix.ENOENT || err == unix.ENOTDIR {
 			return nil
 		}
@@ -79,17 +95,38 @@ func (w *TreeWatch) add(name string) error {
 	return nil
 }
 
-// Add watches further folders.
-func (w *TreeWatch) Add(folders []string) {
+func (w *TreeWatch) tryAgain(name string) {
+	if w.tries[name]++; w.tries[name] > mostTries {
+		delete(w.tries, name)
+		return
+	}
+	time.AfterFunc(nextTry, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.stopped {
+			w.changed()
+		}
+	})
+}
+
+// Add watches further folders, and returns those that were not watched before.
+func (w *TreeWatch) Add(folders []string) (added []string) {
+	maps.DeleteFunc(w.tries, func(name string, _ int) bool { return !slices.Contains(folders, name) })
 	for _, name := range folders {
-		switch {
-		case w.watched[name]:
-		case w.fd < 0:
+		if w.watched[name] {
+			continue
+		}
+		if w.fd < 0 {
 			w.watched[name] = true // as far as one looks now and then
-		default:
+		} else {
 			w.add(name)
 		}
+		if w.watched[name] {
+			delete(w.tries, name)
+			added = append(added, name)
+		}
 	}
+	return added
 }
 
 func (w *TreeWatch) wait(changed func()) {
@@ -106,12 +143,13 @@ func (w *TreeWatch) wait(changed func()) {
 
 // Heard returns the watched folders in which something may have changed since
 // it was last called; names says whether folders may have come or gone, or
-// subscriptions changed.
+// subscriptions changed, or a folder is to be added once more.
 func (w *TreeWatch) Heard() (folders []string, names bool) {
 	if w.fd < 0 {
 		return slices.Sorted(maps.Keys(w.watched)), true
 	}
 	heard := map[string]bool{}
+	names = len(w.tries) > 0
 	var buf [16 << 10]byte
 	for {
 		n, err := unix.Read(w.fd, buf[:])
@@ -146,6 +184,9 @@ func (w *TreeWatch) Heard() (folders []string, names bool) {
 
 // Stop ends the watch. changed is not called any more.
 func (w *TreeWatch) Stop() {
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
 	close(w.stop)
 	if w.file != nil {
 		w.file.SetReadDeadline(time.Unix(1, 0))

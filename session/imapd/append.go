@@ -103,7 +103,7 @@ func (s *session) appendTo(name string, most int) (folder *maildir.Folder, uids 
 		return nil, nil, err
 	}
 	s.count.appended += len(all)
-	s.ownMessages(folder.Name)
+	s.ownMessages(folder.Name, first, first+uint32(len(all))-1)
 	return folder, imap.NumSet{{Start: first, Stop: first + uint32(len(all)) - 1}}, nil
 }
 

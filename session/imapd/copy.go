@@ -23,7 +23,9 @@ func (s *session) copy(uid bool) error {
 		return err
 	}
 	s.count.copied += len(to)
-	s.ownMessages(dest.Name)
+	if len(to) > 0 {
+		s.ownMessages(dest.Name, to[0], to[len(to)-1])
+	}
 	return s.finish(uid, copyUID(dest, from, to), "COPY done")
 }
 
@@ -44,7 +46,9 @@ func (s *session) move(uid bool) error {
 		s.w.Status("*", goimap.StatusResponseTypeOK, copyUID(dest, from, to), "Moved")
 	}
 	s.count.copied += len(to)
-	s.ownMessages(dest.Name)
+	if len(to) > 0 {
+		s.ownMessages(dest.Name, to[0], to[len(to)-1])
+	}
 	if err != nil {
 		return err
 	}

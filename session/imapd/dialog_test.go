@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,6 +28,7 @@ import (
 //	U: is what must come back at last: what is before it is passed over
 //	D: delivers a message with this subject into INBOX
 //	X: runs a shell command in the Maildir, as another program would
+//	P: is namespace_prefix, on the second line
 //
 // {name} stands for one word: what it was when it first came back.
 //
@@ -50,7 +51,11 @@ func TestDialogues(t *testing.T) {
 
 func speak(t *testing.T, file string, lines []string) {
 	root := filepath.Join(t.TempDir(), "Maildir")
-	client, ended := start(t, root)
+	prefix, _ := strings.CutPrefix(lines[0], "P: ")
+	if prefix == lines[0] {
+		prefix = ""
+	}
+	client, ended := startWith(t, root, prefix)
 	r := bufio.NewReader(client)
 	delivered := 0
 	words := map[string]string{}
@@ -92,7 +97,9 @@ func speak(t *testing.T, file string, lines []string) {
 }
 
 // start runs a session on one end of a pipe.
-func start(t *testing.T, root string) (net.Conn, <-chan error) {
+func start(t *testing.T, root string) (net.Conn, <-chan error) { return startWith(t, root, "") }
+
+func startWith(t *testing.T, root, prefix string) (net.Conn, <-chan error) {
 	t.Helper()
 	store, err := maildir.Open(root, maildir.Never)
 	if err != nil {
@@ -102,7 +109,7 @@ func start(t *testing.T, root string) (net.Conn, <-chan error) {
 	client.SetDeadline(time.Now().Add(20 * time.Second))
 	ended := make(chan error, 1)
 	go func() {
-		_, err := Serve(&pipe{Conn: server}, Options{Store: store, Hostname: "host", MaxMessageSize: 10000, Interrupted: errInterrupted})
+		_, err := Serve(&pipe{Conn: server}, Options{Store: store, Prefix: prefix, Hostname: "host", MaxMessageSize: 10000, Interrupted: errInterrupted})
 		server.Close()
 		ended <- err
 	}()
@@ -132,25 +139,39 @@ var errInterrupted = errors.New("interrupted")
 // A pipe is a Conn that can be interrupted.
 type pipe struct {
 	net.Conn
-	interrupted atomic.Bool
+	mu          sync.Mutex
+	interrupted bool
 }
 
 func (p *pipe) Interrupt() {
-	p.interrupted.Store(true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.interrupted = true
 	p.SetReadDeadline(time.Unix(1, 0))
 }
 
-func (p *pipe) Calm() { p.interrupted.Store(false) }
+// calmed takes back an Interrupt, and says whether there was one.
+func (p *pipe) calmed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.interrupted
+	p.interrupted = false
+	if was {
+		p.SetReadDeadline(time.Time{})
+	}
+	return was
+}
+
+func (p *pipe) Calm() { p.calmed() }
 
 func (p *pipe) Ending() string { return "" }
 
 func (p *pipe) Read(b []byte) (int, error) {
-	p.SetReadDeadline(time.Time{})
-	if p.interrupted.Swap(false) {
+	if p.calmed() {
 		return 0, errInterrupted
 	}
 	n, err := p.Conn.Read(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) && p.interrupted.Swap(false) {
+	if errors.Is(err, os.ErrDeadlineExceeded) && p.calmed() {
 		return n, errInterrupted
 	}
 	return n, err

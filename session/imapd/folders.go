@@ -169,6 +169,13 @@ func (s *session) setSubscribed(on bool) error {
 	if err != nil {
 		return err
 	}
+	if all, err := roles.List(s.Store); err != nil {
+		return err
+	} else if all.Offered[folder] && !on { // as long as it is only offered it is subscribed to
+		if err := roles.MakeOffered(s.Store, folder); err != nil {
+			return err
+		}
+	}
 	if err := s.Store.Subscribe(folder, on); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (s *session) idle(bool) error {
 		defer w.Stop()
 	}
 	// What changed before the watch began was not seen by it.
-	if err := s.update(true); err != nil {
+	if err := s.updateUnasked(); err != nil {
 		return err
 	}
 	if err := s.flush(); err != nil {
@@ -42,7 +42,7 @@ func (s *session) idle(bool) error {
 		case errors.Is(err, s.Interrupted) && s.conn.Ending() != "":
 			return s.ended()
 		case errors.Is(err, s.Interrupted):
-			if err := s.update(true); err != nil {
+			if err := s.updateUnasked(); err != nil {
 				return err
 			}
 			if s.notifying != nil {

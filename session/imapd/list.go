@@ -228,7 +228,9 @@ func (s *session) tree(prefix string, folders, subscriptions []string, all *role
 		}
 	}
 	if prefix == maildir.Inbox+separator && len(folders) > 1 {
-		at(maildir.Inbox).children = true
+		inbox := at(maildir.Inbox)
+		inbox.children = true
+		inbox.childInfo = slices.ContainsFunc(subscriptions, func(folder string) bool { return folder != maildir.Inbox })
 	}
 	list := make([]*listed, 0, len(byName))
 	for _, m := range byName {

@@ -19,7 +19,8 @@ type mailbox struct {
 	recent   int
 	keywords int // how many the client was told of
 	contexts []*context
-	vanished bool // VANISHED was sent since the command in hand began
+	vanished bool        // VANISHED was sent since the command in hand began
+	own      imap.NumSet // UIDs of this session's new messages, which NOTIFY does not fetch
 }
 
 // systemFlags pairs IMAP's flags with the store's, in the order in which they

@@ -49,7 +49,7 @@ func (s *session) esearch(bool) error {
 			return err
 		}
 	}
-	return s.finish(true, "", "ESEARCH done")
+	return s.finish(!cmd.Key.HasNumbers(), "", "ESEARCH done")
 }
 
 // searchIn searches one folder and tells of what is found.
@@ -125,8 +125,12 @@ func (s *session) below(name, kind string, existing []string) (folders []string)
 	if err != nil {
 		return nil
 	}
+	prefix := folder + separator
+	if folder == maildir.Inbox && s.Prefix == prefix { // all are below INBOX to clients
+		prefix = ""
+	}
 	for _, f := range existing {
-		rest, ok := strings.CutPrefix(f, folder+separator)
+		rest, ok := strings.CutPrefix(f, prefix)
 		if f == folder || ok && (kind == "SUBTREE" || kind == "SUBTREE-ONE" && !strings.Contains(rest, separator)) {
 			folders = append(folders, f)
 		}

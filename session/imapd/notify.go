@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -27,7 +28,7 @@ func (s *session) notify(bool) error {
 		return s.d.Err()
 	}
 	s.stopNotifying()
-	if len(n.Groups) == 0 {
+	if s.deaf = len(n.Groups) == 0; s.deaf {
 		return s.finish(true, "", "NOTIFY done")
 	}
 	all, err := roles.List(s.Store)
@@ -99,29 +100,53 @@ func (s *session) selectedGroup() *imap.NotifyGroup {
 	return nil
 }
 
+// updateUnasked tells of the selected mailbox what the client has not asked for in a
+// command, as far as NOTIFY lets: RFC 5465 sections 3.1 and 4.
+func (s *session) updateUnasked() error {
+	if s.notifying == nil {
+		if s.deaf {
+			return nil
+		}
+		return s.update(true)
+	}
+	g := s.selectedGroup()
+	if g == nil || !g.Has("MESSAGENEW") {
+		return nil
+	}
+	s.noFlags = !g.Has("FLAGCHANGE")
+	defer func() { s.noFlags = false }()
+	return s.update(g.Source.Kind == "SELECTED" || s.idling)
+}
+
 // news tells of what was heard, between commands and in IDLE.
 func (s *session) news() error {
 	heard, names := s.notifying.watch.Heard()
-	if g := s.selectedGroup(); g != nil && g.Has("MESSAGENEW") && slices.Contains(heard, s.box.Name) {
-		if err := s.update(g.Source.Kind == "SELECTED" || s.idling); err != nil {
+	if s.box != nil && slices.Contains(heard, s.box.Name) {
+		if err := s.updateUnasked(); err != nil {
 			return err
 		}
 	}
 	if names {
-		if err := s.newNames(); err != nil {
+		watched, err := s.newNames()
+		if err != nil {
 			return err
 		}
+		heard = union(heard, watched) // mail may have come before it was watched
 	}
 	for _, folder := range heard {
 		if s.isSelected(folder) || !s.wantsStatus(folder) || !s.Store.Exists(folder) {
 			continue
 		}
 		text, err := s.statusText(folder)
+		if errors.Is(err, maildir.ErrNoFolder) || err != nil && !s.Store.Exists(folder) { // it is just being deleted
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		if s.notifying.told[folder] != text {
-			s.notifying.told[folder] = text
+		told, known := s.notifying.told[folder]
+		s.notifying.told[folder] = text
+		if told != text && (known || !strings.HasPrefix(text, "MESSAGES 0 ")) { // else it is as LIST let expect
 			s.tellNotified(folder)
 		}
 	}
@@ -159,7 +184,10 @@ func (s *session) ownNames() {
 }
 
 // ownMessages takes note of messages that this session has put into a folder.
-func (s *session) ownMessages(folder string) {
+func (s *session) ownMessages(folder string, first, last uint32) {
+	if g := s.selectedGroup(); g != nil && g.New != nil && s.isSelected(folder) {
+		s.box.own = append(s.box.own, imap.NumRange{Start: first, Stop: last})
+	}
 	if s.notifying != nil && !s.isSelected(folder) && s.wantsStatus(folder) {
 		if text, err := s.statusText(folder); err == nil {
 			s.notifying.told[folder] = text
@@ -168,20 +196,20 @@ func (s *session) ownMessages(folder string) {
 }
 
 // newNames tells of folders and subscriptions that have come or gone: RFC 5465
-// section 5.4 and 5.5.
-func (s *session) newNames() error {
+// section 5.4 and 5.5. It returns the folders that are watched from now on.
+func (s *session) newNames() (watched []string, err error) {
 	all, err := roles.List(s.Store)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	subscriptions, err := s.Store.Subscriptions()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	nt := s.notifying
 	before, subscribed := nt.folders, nt.subscriptions
 	nt.folders, nt.subscriptions = all.Folders, subscriptions
-	nt.watch.Add(all.Folders)
+	watched = nt.watch.Add(all.Folders)
 	for _, folder := range union(before, all.Folders) {
 		now := slices.Contains(all.Folders, folder)
 		if now == slices.Contains(before, folder) {
@@ -205,7 +233,7 @@ func (s *session) newNames() error {
 			s.tellName(folder, "SUBSCRIPTIONCHANGE", "")
 		}
 	}
-	return nil
+	return watched, nil
 }
 
 // tellName sends a LIST response if the client wants such of the folder.
@@ -218,7 +246,7 @@ func (s *session) tellName(folder, event string, attr goimap.MailboxAttr) {
 }
 
 // fetchNew sends what the client wants of messages from place first on, which
-// are new: RFC 5465 section 5.2.
+// are new, and not its own: RFC 5465 section 5.2.
 func (s *session) fetchNew(first int) error {
 	g := s.selectedGroup()
 	if g == nil || g.New == nil || first >= s.box.exists {
@@ -226,8 +254,11 @@ func (s *session) fetchNew(first int) error {
 	}
 	places := make([]int, 0, s.box.exists-first)
 	for place := first; place < s.box.exists; place++ {
-		places = append(places, place)
+		if !s.box.own.Contains(s.box.Message(place).UID) {
+			places = append(places, place)
+		}
 	}
+	s.box.own = nil
 	items := *g.New
 	items.UID = true
 	_, err := s.fetchAll(places, &items)

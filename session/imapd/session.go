@@ -63,6 +63,8 @@ type session struct {
 	count     counters
 	bad       int       // commands in a row that broke the grammar
 	notifying *notifier // nil: NOTIFY is not on
+	deaf      bool      // NOTIFY NONE: nothing is told that was not asked for
+	noFlags   bool      // changed flags are not told now
 	idling    bool      // within IDLE, where news may interrupt reading
 	lost      error     // why the client cannot be heard or reached any more
 }

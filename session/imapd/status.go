@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 
 	"smail/imap"
@@ -36,6 +37,9 @@ func (s *session) status(bool) error {
 
 // tellStatus sends a STATUS response.
 func (s *session) tellStatus(name, folder string, items []string) error {
+	if slices.Contains(items, "HIGHESTMODSEQ") { // RFC 7162 section 3.1
+		s.enableCondStore()
+	}
 	text, err := s.statusItems(folder, items)
 	if err != nil {
 		return err
@@ -78,7 +82,6 @@ func (s *session) statusOf(f *maildir.Folder, item string) (string, error) {
 	case "DELETED":
 		n = int64(f.Count(func(m maildir.Message) bool { return m.Flags&maildir.Trashed != 0 }))
 	case "HIGHESTMODSEQ":
-		s.enableCondStore()
 		n = int64(f.HighestModSeq())
 	case "APPENDLIMIT":
 		n = s.MaxMessageSize

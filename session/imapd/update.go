@@ -27,9 +27,11 @@ func (s *session) update(expunge bool) error {
 	if len(b.contexts) > 0 {
 		all = b.ChangedByAll()
 	}
-	for _, place := range b.Changed() {
-		if m := b.Message(place); !m.Gone && place < b.exists {
-			s.tellFlags(place, m, s.on.rev2)
+	if !s.noFlags {
+		for _, place := range b.Changed() {
+			if m := b.Message(place); !m.Gone && place < b.exists {
+				s.tellFlags(place, m, s.on.rev2 || s.notifying != nil)
+			}
 		}
 	}
 	if err := s.tellRemoved(all, expunge); err != nil {
