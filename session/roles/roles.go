@@ -3,6 +3,7 @@
 package roles
 
 import (
+	"errors"
 	"strings"
 
 	"smail/imap"
@@ -74,13 +75,17 @@ func List(store *maildir.Store) (*Listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Listing{Folders: folders, Use: map[string]string{}, Offered: map[string]bool{}}
+	l := &Listing{Use: map[string]string{}, Offered: map[string]bool{}}
 	taken := map[string]bool{}
 	for _, folder := range folders {
 		entries, err := store.Metadata(folder)
+		if errors.Is(err, maildir.ErrNoFolder) { // deleted meanwhile
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
+		l.Folders = append(l.Folders, folder)
 		for use := range strings.FieldsSeq(string(entries[Entry])) {
 			for i := range all {
 				if strings.EqualFold(use, all[i].Use) && !taken[all[i].Use] {
@@ -89,6 +94,7 @@ func List(store *maildir.Store) (*Listing, error) {
 			}
 		}
 	}
+	folders = l.Folders
 	for i := range all {
 		r := &all[i]
 		for _, folder := range folders {
