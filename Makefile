@@ -67,7 +67,8 @@ bench: build
 
 # Everything that a host needs; what is in /etc and there already stays.
 install: build
-	for p in smaild smailctl; do $(INSTALL) 0755 bin/$$p $(DESTDIR)$(SBINDIR)/$$p; done
+	$(INSTALL) 0755 bin/smaild $(DESTDIR)$(SBINDIR)/smaild
+	$(INSTALL) 0711 bin/smailctl $(DESTDIR)$(SBINDIR)/smailctl
 	for p in front imap pop3 submit policyd; do $(INSTALL) 0711 bin/smail-$$p $(LIBEXEC)/smail-$$p; done
 	install -d $(LIB)/systemd/system $(ETC)/smail
 	units/make $(LIB)/systemd/system $(SBINDIR) $(PREFIX)/libexec/smail

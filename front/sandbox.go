@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
@@ -15,6 +16,10 @@ import (
 // the runtime's epoll and its eventfd, the mail channel, and the client's
 // connection, which is there twice for an instant.
 const maxFiles = 10
+
+// maxData is the memory that a front may ask for, of which Go's heap takes 64 MiB at
+// once without using it.
+const maxData = 192 << 20
 
 // Confine gives up what a front never needs, before its first byte from the
 // network: root, core dumps, other processes' descriptors, files, signals to
@@ -39,9 +44,9 @@ func Confine() error {
 	return filterCalls()
 }
 
-// setLimits bounds descriptors, and forbids core dumps and files that grow.
+// setLimits bounds descriptors and memory, and forbids core dumps and files that grow.
 func setLimits() error {
-	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: maxFiles, unix.RLIMIT_FSIZE: 0}
+	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: maxFiles, unix.RLIMIT_FSIZE: 0, unix.RLIMIT_DATA: maxData}
 	var log unix.Stat_t
 	if unix.Fstat(login.FDLog, &log) == nil && log.Mode&unix.S_IFMT == unix.S_IFREG {
 		delete(limits, unix.RLIMIT_FSIZE) // of a smaild started by hand
@@ -57,5 +62,22 @@ func setLimits() error {
 // closeStrangers closes every descriptor but the front's own. The runtime has
 // none yet: its poller starts with the first connection.
 func closeStrangers() error {
-	return os.NewSyscallError("close_range", unix.CloseRange(login.FDSetup+1, ^uint(0), 0))
+	err := unix.CloseRange(login.FDSetup+1, ^uint(0), 0)
+	if err == unix.ENOSYS { // before Linux 5.9
+		return closeEach()
+	}
+	return os.NewSyscallError("close_range", err)
+}
+
+func closeEach() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > login.FDSetup {
+			unix.Close(fd) // that of the folder was closed before
+		}
+	}
+	return nil
 }

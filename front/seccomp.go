@@ -1,12 +1,11 @@
 package front
 
 import (
-	"fmt"
 	"os"
-	"runtime"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"smail/internal/seccomp"
 )
 
 // harmless are the system calls that a front may make with any arguments: none
@@ -45,66 +44,34 @@ func conditions() []condition {
 	}
 }
 
-// Offsets in struct seccomp_data, seccomp(2).
-const (
-	offsetCall      = 0
-	offsetArch      = 4
-	offsetArguments = 16
-)
-
-// architectures are those that smail is built for: elsewhere a front does not start.
-var architectures = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
-
-func statement(code uint16, k uint32) unix.SockFilter { return unix.SockFilter{Code: code, K: k} }
-
-func jump(test uint16, k uint32, yes, no int) unix.SockFilter {
-	return unix.SockFilter{Code: unix.BPF_JMP | test | unix.BPF_K, Jt: uint8(yes), Jf: uint8(no), K: k}
-}
-
 // program is the filter: each call in turn, and death at the end.
-func program(arch uint32) []unix.SockFilter {
-	const load = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
-	allow, kill := statement(unix.BPF_RET, unix.SECCOMP_RET_ALLOW), statement(unix.BPF_RET, unix.SECCOMP_RET_KILL_PROCESS)
-	p := []unix.SockFilter{
-		statement(load, offsetArch), jump(unix.BPF_JEQ, arch, 1, 0), kill,
-		statement(load, offsetCall),
+func program() (seccomp.Program, error) {
+	p, err := seccomp.Begin()
+	if err != nil {
+		return nil, err
 	}
 	for _, call := range harmless {
-		p = append(p, jump(unix.BPF_JEQ, call, 0, 1), allow)
+		p = append(p, seccomp.Jump(unix.BPF_JEQ, call, 0, 1), seccomp.Allow)
 	}
 	for _, c := range conditions() {
 		n := len(c.values)
-		low := uint32(offsetArguments + 8*c.argument)
-		p = append(p, jump(unix.BPF_JEQ, c.call, 0, n+6), // not this call: past kill
-			statement(load, low+4), jump(unix.BPF_JEQ, 0, 0, n+2), // to kill
-			statement(load, low), statement(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, c.mask))
+		low := uint32(seccomp.OffsetArguments + 8*c.argument)
+		p = append(p, seccomp.Jump(unix.BPF_JEQ, c.call, 0, n+6), // not this call: past Kill
+			seccomp.Load(low+4), seccomp.Jump(unix.BPF_JEQ, 0, 0, n+2), // to Kill
+			seccomp.Load(low), seccomp.Statement(unix.BPF_ALU|unix.BPF_AND|unix.BPF_K, c.mask))
 		for i, v := range c.values {
-			p = append(p, jump(unix.BPF_JEQ, v, n-i, 0))
+			p = append(p, seccomp.Jump(unix.BPF_JEQ, v, n-i, 0))
 		}
-		p = append(p, kill, allow)
+		p = append(p, seccomp.Kill, seccomp.Allow)
 	}
-	return append(p, kill)
+	return append(p, seccomp.Kill), nil
 }
 
-// filterCalls has every thread, and those to come, killed with the whole process
-// at a system call that is not of the lists above. It is assembled here, for the
-// library that would do it builds tables for every architecture at each start:
-// a seventh of the front's.
+// filterCalls has the process killed at a system call that is not of the lists above.
 func filterCalls() error {
-	arch, known := architectures[runtime.GOARCH]
-	if !known {
-		return fmt.Errorf("no filter of system calls for %s", runtime.GOARCH)
+	p, err := program()
+	if err != nil {
+		return err
 	}
-	p := program(arch)
-	fprog := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
-	runtime.LockOSThread() // of which no_new_privs is asked; the others get it with the filter
-	defer runtime.UnlockOSThread()
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return os.NewSyscallError("prctl", err)
-	}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
-	if errno != 0 {
-		return os.NewSyscallError("seccomp", errno)
-	}
-	return nil
+	return p.Install()
 }

@@ -23,10 +23,11 @@ const (
 // A queue has the connections that wait until a process can be started for them: to
 // start one takes a thousand times as long as to accept a connection, and a flood must
 // not have the machine do nothing else. Networks come in turn: those from which
-// somebody has logged in first, then those that have had none, then those whose last
-// was longest ago.
+// somebody has logged in first, but every other time only, then those that have had
+// none, then those whose last was longest ago.
 type queue struct {
 	most  int       // that wait at once
+	fair  bool      // the next turn is the same for all
 	all   []waiting // as they came
 	turns map[netip.Prefix]turn
 }
@@ -75,10 +76,12 @@ func (q *queue) push(w waiting) (gone waiting, full bool) {
 func (q *queue) pop() waiting {
 	best, first := 0, q.turns[gate.Network(q.all[0].addr)]
 	for i, w := range q.all {
-		if t := q.turns[gate.Network(w.addr)]; t.before(first) {
+		t := q.turns[gate.Network(w.addr)]
+		if q.fair && t.at.Before(first.at) || !q.fair && t.before(first) {
 			best, first = i, t
 		}
 	}
+	q.fair = !q.fair
 	w := q.take(best)
 	q.had(gate.Network(w.addr), turn{time.Now(), first.loggedIn})
 	return w

@@ -40,7 +40,7 @@ func (c *connection) execSession(who *account, e entry) error {
 			panic("monitor: the process could become root again")
 		}
 	}
-	if err := closeOnExec(); err != nil {
+	if err := CloseOnExec(3); err != nil {
 		return err
 	}
 	for _, fd := range []int{0, 1} {
@@ -94,7 +94,7 @@ func (c *connection) holdSession(who *account, e entry) error {
 		}
 		attr.Sys = &syscall.SysProcAttr{Credential: credential(who.uid, who.gid, groups)}
 	}
-	if err := closeOnExec(); err != nil {
+	if err := CloseOnExec(3); err != nil {
 		return err
 	}
 	pid, err := syscall.ForkExec(c.sessionProgram(), c.sessionArgs(), attr)
@@ -134,9 +134,27 @@ func passOn(pid int, signals ...os.Signal) {
 	}()
 }
 
-// closeOnExec keeps what PAM's modules may have left open from the session.
-func closeOnExec() error {
-	return os.NewSyscallError("close_range", unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC))
+// CloseOnExec keeps descriptors, from the first on, from programs that are started:
+// among them what PAM's modules have left open.
+func CloseOnExec(first int) error {
+	err := unix.CloseRange(uint(first), ^uint(0), unix.CLOSE_RANGE_CLOEXEC)
+	if err == unix.EINVAL || err == unix.ENOSYS { // before Linux 5.11
+		return closeEachOnExec(first)
+	}
+	return os.NewSyscallError("close_range", err)
+}
+
+func closeEachOnExec(first int) error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd >= first {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 func (c *connection) sessionProgram() string {

@@ -54,16 +54,20 @@ func (c *connection) startFront() error {
 	return nil
 }
 
-// sayLandlock logs, once a boot, that this kernel confines no paths: fronts and
-// sessions go on with the rest.
+// sayLandlock logs, once a boot, that this kernel confines no paths, or not those
+// of sessions, which rename files: both go on with the rest.
 func (m *Monitor) sayLandlock() {
-	_, _, errno := syscall.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	if errno != syscall.ENOSYS && errno != syscall.EOPNOTSUPP {
-		return
+	version, _, errno := syscall.RawSyscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	reason := errno.Error()
+	if errno == 0 {
+		if version >= 2 {
+			return
+		}
+		reason = fmt.Sprintf("version %d lets sessions rename nothing", version)
 	}
 	if f, err := os.OpenFile(m.inRun("no-landlock"), os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 		f.Close()
-		logline.Warn("no Landlock in this kernel: paths are not confined", "reason", errno.Error())
+		logline.Warn("no Landlock in this kernel: paths are not confined", "reason", reason)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	"golang.org/x/sys/unix"
+
+	"smail/internal/seccomp"
 )
 
 // checkRights ends a session that is root, could become root again, or has a
@@ -108,12 +110,37 @@ func NoNewPrivileges() error {
 const ownMemory = "/proc/self/statm"
 
 // Confine leaves a session nothing but a Maildir: no other file, no connection,
-// no signal to a process that is not its own. A kernel without Landlock, or with
-// one that cannot let files be renamed from tmp to cur (before 5.19), confines
-// nothing; smaild has logged it.
+// no program, no signal to a process that is not its own. A kernel without Landlock,
+// or with one that cannot let files be renamed from tmp to cur (before 5.19), confines
+// no paths; smaild has logged it.
 func Confine(maildir string) error {
-	return confined(landlock.V7.BestEffort().Restrict(
+	err := confined(landlock.V7.BestEffort().Restrict(
 		landlock.RWDirs(maildir).WithRefer(), landlock.ROFiles(ownMemory)))
+	if err != nil {
+		return err
+	}
+	return refuseCalls()
+}
+
+// outward are the system calls by which a session could reach what Landlock does not
+// keep from it: an agent or a bus of the user's behind a Unix socket would do anything
+// in his name.
+var outward = []uint32{unix.SYS_SOCKET, unix.SYS_CONNECT, unix.SYS_BIND, unix.SYS_EXECVE, unix.SYS_EXECVEAT,
+	unix.SYS_IO_URING_SETUP, unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD}
+
+// x32 marks calls by the numbers of another way into the same kernel.
+const x32 = 0x40000000
+
+func refuseCalls() error {
+	p, err := seccomp.Begin()
+	if err != nil {
+		return err
+	}
+	p = append(p, seccomp.Jump(unix.BPF_JGE, x32, 0, 1), seccomp.Refuse)
+	for _, call := range outward {
+		p = append(p, seccomp.Jump(unix.BPF_JEQ, call, 0, 1), seccomp.Refuse)
+	}
+	return append(p, seccomp.Allow).Install()
 }
 
 // resolverAndTLS is what the resolver and TLS read, on one system or the other.

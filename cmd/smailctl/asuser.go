@@ -2,12 +2,15 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"smail/config"
 	"smail/imap"
@@ -29,6 +32,11 @@ func asUser(name string, run func(*maildir.Store) error) error {
 			return fmt.Errorf("only root may look at another user's mail")
 		}
 		return runAs(acct)
+	}
+	// The terminal may be root's: nobody may take it out of this process. That the
+	// program is 0711 sees to it before this does.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return os.NewSyscallError("prctl", err)
 	}
 	cfg, err := config.Load(configPath)
 	if err != nil {
@@ -53,7 +61,7 @@ func runAs(acct account) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, os.Args[1:]...)
+	cmd := exec.Command(self, append([]string{"-config", configPath}, flag.Args()...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Dir = "/"
 	cmd.Env = []string{"HOME=" + acct.home, "PATH=/usr/bin:/bin", "TERM=" + os.Getenv("TERM")}

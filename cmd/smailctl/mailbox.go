@@ -27,7 +27,7 @@ func mailbox(args []string, out io.Writer) error {
 		fmt.Fprintln(os.Stderr, "smailctl mailbox: wants a user, and list, status, verify or rebuild")
 		return errUsage
 	}
-	return asUser(rest[0], func(s *maildir.Store) error { return do[rest[1]](s, out) })
+	return asUser(rest[0], func(s *maildir.Store) error { return do[rest[1]](s, harmless{out}) })
 }
 
 // shown returns a folder's name as users know it.

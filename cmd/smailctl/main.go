@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"smail/config"
 )
@@ -48,15 +49,19 @@ func main() {
 	flag.StringVar(&configPath, "config", config.DefaultPath, "configuration `file`")
 	flag.Usage = func() { usage(os.Stderr) }
 	flag.Parse()
-	err := run(flag.Args(), os.Stdout)
+	path, err := filepath.Abs(configPath) // for what is started in another folder
+	if err == nil {
+		configPath = path
+		err = run(flag.Args(), os.Stdout)
+	}
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
 		os.Exit(2)
 	case errors.Is(err, errFound):
 		os.Exit(1)
 	default:
-		fmt.Fprintln(os.Stderr, "smailctl:", err)
+		fmt.Fprintln(harmless{os.Stderr}, "smailctl:", err)
 		os.Exit(1)
 	}
 }
@@ -65,6 +70,9 @@ func run(args []string, out io.Writer) error {
 	if len(args) == 0 {
 		usage(os.Stderr)
 		return errUsage
+	}
+	if args[0] == "help" && len(args) > 1 {
+		args = []string{args[1], "-h"}
 	}
 	if args[0] == "help" {
 		usage(out)
@@ -83,18 +91,22 @@ func run(args []string, out io.Writer) error {
 func usage(w io.Writer) {
 	fmt.Fprintf(w, "usage: smailctl [-config FILE] COMMAND\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-40s  %s\n", c.name+" "+c.args, c.help)
+		fmt.Fprintf(w, "  %-48s  %s\n", c.name+" "+c.args, c.help)
 	}
-	fmt.Fprintf(w, "  %-40s  %s\n\nsmailctl(8) says more.\n", "help", "prints this")
+	fmt.Fprintf(w, "  %-48s  %s\n\nsmailctl(8) says more.\n", "help", "prints this")
 }
 
 // flags parses a command's own flags.
 func flags(name string, args []string, define func(*flag.FlagSet), most int) ([]string, error) {
 	set := flag.NewFlagSet("smailctl "+name, flag.ContinueOnError)
 	define(set)
+	set.Usage = func() { usageOf(name); set.PrintDefaults() }
 	var rest []string
 	for { // flags may stand behind arguments
-		if err := set.Parse(args); err != nil {
+		switch err := set.Parse(args); {
+		case errors.Is(err, flag.ErrHelp):
+			return nil, err
+		case err != nil:
 			return nil, errUsage
 		}
 		if set.NArg() == 0 {
@@ -103,6 +115,7 @@ func flags(name string, args []string, define func(*flag.FlagSet), most int) ([]
 		rest, args = append(rest, set.Arg(0)), set.Args()[1:]
 	}
 	if len(rest) > most {
+		fmt.Fprintf(os.Stderr, "smailctl %s: unexpected argument %q\n", name, rest[most])
 		set.Usage()
 		return nil, errUsage
 	}
@@ -113,7 +126,7 @@ func flags(name string, args []string, define func(*flag.FlagSet), most int) ([]
 func usageOf(name string) error {
 	for _, c := range commands() {
 		if c.name == name {
-			fmt.Fprintf(os.Stderr, "usage: smailctl %s %s\n", c.name, c.args)
+			fmt.Fprintf(os.Stderr, "usage: smailctl %s %s\n  %s\n", c.name, c.args, c.help)
 		}
 	}
 	return errUsage

@@ -23,7 +23,7 @@ type migration struct {
 // migrate does ahead of time what the first login would do, and compares what
 // clients know the messages by before and after.
 func migrate(args []string, out io.Writer) error {
-	m := &migration{out: out}
+	m := &migration{out: harmless{out}}
 	rest, err := flags("migrate", args, func(f *flag.FlagSet) {
 		f.StringVar(&m.from, "from", "", "the `server` before: dovecot or courier; without it, whichever left its files")
 		f.BoolVar(&m.dryRun, "dry-run", false, "change nothing")

@@ -46,12 +46,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: smaild [-config FILE] [-idle DURATION] [-spare] imaps|imap|pop3s|pop3|submissions|submission")
 		flag.PrintDefaults()
 	}
-	conn, err := inherited()
-	if err == nil && sameFile(conn, 2) {
+	if isSocket(0) && sameFile(0, 2) { // inetd's: a client is no log
 		logline.ToSyslog()
 	}
+	conn, err := inherited()
 	flag.Parse()
-	if flag.NArg() != 1 {
+	if flag.NArg() != 1 || monitor.Services[flag.Arg(0)] == "" {
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -107,13 +107,18 @@ func inherited() (int, error) {
 	} else if len(files) > 1 {
 		return 0, fmt.Errorf("%d sockets passed: smaild serves one", len(files))
 	}
-	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return 0, os.NewSyscallError("close_range", err)
+	if err := monitor.CloseOnExec(3); err != nil {
+		return 0, err
 	}
-	if _, err := syscall.GetsockoptInt(conn, syscall.SOL_SOCKET, unix.SO_TYPE); err != nil {
+	if !isSocket(conn) {
 		return 0, fmt.Errorf("no socket on descriptor %d: start smaild from systemd or inetd", conn)
 	}
 	return conn, nil
+}
+
+func isSocket(fd int) bool {
+	_, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, unix.SO_TYPE)
+	return err == nil
 }
 
 func sameFile(a, b int) bool {

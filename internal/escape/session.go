@@ -13,6 +13,8 @@ import (
 // trySession confines itself to a Maildir and prints "name: result" for what it
 // then tries.
 func trySession(maildir string) {
+	agent, err := net.Listen("unix", filepath.Join(maildir, "agent"))
+	check(err)
 	check(session.Confine(maildir))
 	home := filepath.Dir(maildir)
 	try := func(name string, err error) { fmt.Printf("%s: %v\n", name, err) }
@@ -20,7 +22,7 @@ func trySession(maildir string) {
 	try("write in the Maildir", os.WriteFile(file, []byte("x"), 0o600))
 	try("rename to cur", os.Rename(file, filepath.Join(maildir, "cur", "1.escape")))
 	try("make a folder", os.Mkdir(filepath.Join(maildir, ".New"), 0o700))
-	_, err := os.ReadFile("/etc/passwd")
+	_, err = os.ReadFile("/etc/passwd")
 	try("read /etc/passwd", err)
 	_, err = os.ReadFile(filepath.Join(home, "secret"))
 	try("read beside the Maildir", err)
@@ -32,5 +34,10 @@ func trySession(maildir string) {
 	try("start a program", err)
 	_, err = net.Dial("tcp", "127.0.0.1:25")
 	try("connect", err)
+	_, err = net.Dial("unix", agent.Addr().String())
+	try("connect to an agent of the user's", err)
+	_, err = net.ListenPacket("udp", "127.0.0.1:0")
+	try("make a UDP socket", err)
+	try("execute a program", syscall.Exec("/bin/true", []string{"true"}, nil))
 	try("signal to another process", syscall.Kill(os.Getppid(), 0))
 }
