@@ -71,7 +71,7 @@ install: build
 	$(INSTALL) 0711 bin/smailctl $(DESTDIR)$(SBINDIR)/smailctl
 	for p in front imap pop3 submit policyd; do $(INSTALL) 0711 bin/smail-$$p $(LIBEXEC)/smail-$$p; done
 	install -d $(LIB)/systemd/system $(ETC)/smail
-	units/make $(LIB)/systemd/system $(SBINDIR) $(PREFIX)/libexec/smail
+	FAMILY=$(FAMILY) units/make $(LIB)/systemd/system $(SBINDIR) $(PREFIX)/libexec/smail
 	$(INSTALL) 0644 packaging/sysusers.conf $(LIB)/sysusers.d/smail.conf
 	$(INSTALL) 0644 packaging/tmpfiles.conf $(LIB)/tmpfiles.d/smail.conf
 	test -e $(ETC)/smail/smail.conf || bin/smailctl config -example >$(ETC)/smail/smail.conf

@@ -145,6 +145,12 @@ func TestSourcesAreBounded(t *testing.T) {
 // in its line.
 func TestSlots(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "slots")
+	p, err := OpenPenalties(filepath.Join(t.TempDir(), "penalties"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flood, other := p.Line(addr("192.0.2.1")), p.Line(addr("198.51.100.1"))
+	p.Close()
 	var inside, most, floods atomic.Int64
 	stop := make(chan bool)
 	var wg sync.WaitGroup
@@ -166,7 +172,7 @@ func TestSlots(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					work(Line(addr("192.0.2.1")))
+					work(flood)
 					floods.Add(1)
 				}
 			}
@@ -175,7 +181,7 @@ func TestSlots(t *testing.T) {
 	time.Sleep(50 * time.Millisecond)
 	before := floods.Load()
 	for range 10 {
-		work(Line(addr("198.51.100.1")))
+		work(other)
 	}
 	if n := floods.Load() - before; n > 100 {
 		t.Errorf("the flood had %d turns while another had 10", n)
@@ -188,6 +194,54 @@ func TestSlots(t *testing.T) {
 	slot, err := Enter(path, 2, 1, func() bool { return false })
 	if slot != nil || err != nil {
 		t.Errorf("a place that nobody wants: %v, %v", slot, err)
+	}
+}
+
+// TestSlotDone: a place that is given back is another's, but not another's of the line.
+func TestSlotDone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "slots")
+	yes := func() bool { return true }
+	first, err := Enter(path, 1, 1, yes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Done()
+	second, err := Enter(path, 1, 2, yes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Leave()
+	behind := make(chan *Slot)
+	go func() {
+		slot, _ := Enter(path, 2, 1, yes)
+		behind <- slot
+	}()
+	select {
+	case <-behind:
+		t.Error("one behind in the line had a place")
+	case <-time.After(50 * time.Millisecond):
+		first.Leave()
+		if slot := <-behind; slot.Since().Before(second.Since()) {
+			t.Error("it had its place before the line was left")
+		}
+	}
+}
+
+// TestLinesAreSecret: two files put networks into different lines.
+func TestLinesAreSecret(t *testing.T) {
+	var numbers [2]string
+	for i := range numbers {
+		p, err := OpenPenalties(filepath.Join(t.TempDir(), "penalties"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		for n := range 8 {
+			numbers[i] += fmt.Sprint(p.Line(addr(fmt.Sprintf("192.0.2.%d", n))), " ")
+		}
+	}
+	if numbers[0] == numbers[1] {
+		t.Error(numbers)
 	}
 }
 

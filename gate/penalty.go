@@ -84,8 +84,9 @@ func (p *Penalties) load() error {
 		if err := p.f.Truncate(0); err != nil {
 			return err
 		}
-		if err := p.f.Truncate(fileBytes); err != nil {
-			return err
+		// With all its pages: what is entered later must find room in a full /run.
+		if err := syscall.Fallocate(int(p.f.Fd()), 0, 0, fileBytes); err != nil {
+			return os.NewSyscallError("fallocate", err)
 		}
 		if _, err := p.f.WriteAt(header, 0); err != nil {
 			return err

@@ -21,8 +21,13 @@ const (
 // retry is how often the next one looks for a free place.
 const retry = 500 * time.Microsecond
 
-// A Slot is a place among those who may have a password checked.
-type Slot struct{ f *os.File }
+// A Slot is a place among those who may have a password checked, and the head of its
+// line.
+type Slot struct {
+	f     *os.File
+	place int64
+	since time.Time
+}
 
 // Enter waits for a place among n, which all processes with the same file share.
 // Each line has one who waits for a place, so that a network with many connections
@@ -33,7 +38,7 @@ func Enter(path string, n int, line int64, turn func() bool) (*Slot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Slot{f}
+	s := &Slot{f: f}
 	if err := s.lock(firstLine+line, unix.F_OFD_SETLKW); err != nil {
 		f.Close()
 		return nil, err
@@ -49,6 +54,7 @@ func Enter(path string, n int, line int64, turn func() bool) (*Slot, error) {
 	for ; ; time.Sleep(retry) {
 		for i := range int64(n) {
 			if s.lock(firstSlot+i, unix.F_OFD_SETLK) == nil {
+				s.place, s.since = firstSlot+i, time.Now()
 				return s, s.unlock(next)
 			}
 		}
@@ -58,14 +64,10 @@ func Enter(path string, n int, line int64, turn func() bool) (*Slot, error) {
 // AnyLine returns a line for who is to wait behind nobody.
 func AnyLine(pid int) int64 { return lines + int64(pid) }
 
-// Line returns the number of a network's line. Two may share one.
-func Line(addr netip.Addr) int64 {
-	b, _ := Network(addr).MarshalBinary()
-	h := uint64(14695981039346656037) // FNV-1a
-	for _, c := range b {
-		h = (h ^ uint64(c)) * 1099511628211
-	}
-	return int64(h % lines)
+// Line returns the number of a network's line. Two may share one, but nobody can
+// tell which.
+func (p *Penalties) Line(addr netip.Addr) int64 {
+	return int64(p.hash("line", []byte(Network(addr).String())) % lines)
 }
 
 func (s *Slot) lock(offset int64, how int) error { return s.set(offset, how, unix.F_WRLCK) }
@@ -81,7 +83,23 @@ func (s *Slot) set(offset int64, how int, kind int16) error {
 	}
 }
 
-// Leave gives the place back.
+// Since says when the place was had: what follows must not tell how long others
+// had theirs. Without a Slot it is now.
+func (s *Slot) Since() time.Time {
+	if s == nil {
+		return time.Now()
+	}
+	return s.since
+}
+
+// Done gives the place back, but stays at the head of its line.
+func (s *Slot) Done() {
+	if s != nil {
+		s.unlock(s.place)
+	}
+}
+
+// Leave gives back all.
 func (s *Slot) Leave() {
 	if s != nil {
 		s.f.Close()

@@ -245,16 +245,19 @@ func (c *connection) answer(req *login.Request) error {
 
 // Refusals of a password come at one moment, whatever the reason was: the time
 // must tell neither names that exist nor passwords that are right but of no use
-// here. PAM's own delay would be one more, and random; package pam leaves it out.
+// here. It is counted from the password's turn, which the one before has not shifted.
+// PAM's own delay would be one more, and random; package pam leaves it out.
 const refusalDelay = 2 * time.Second
 
 func (c *connection) password(req *login.Request) error {
-	start := time.Now()
 	var who *account
+	var slot *gate.Slot
 	err := checkPassword(req.Password)
 	if err == nil {
-		who, err = c.check(req.Name, req.Password)
+		who, slot, err = c.check(req.Name, req.Password)
 	}
+	defer slot.Leave()
+	start := slot.Since()
 	if errors.Is(err, login.ErrEOF) {
 		return err
 	}
@@ -263,6 +266,7 @@ func (c *connection) password(req *login.Request) error {
 	}
 	clear(req.Password)
 	if err == nil {
+		slot.Leave() // for this process does not return
 		return c.become(who, entry{by: "password"})
 	}
 	name := c.loggable(req.Name) // before the wait: a look-up takes its time too

@@ -17,34 +17,55 @@ import (
 
 // check asks about a name and a password when it is their turn: after what the
 // network and the name have against them, and with no more passwords being checked
-// at once than there are cores.
-func (c *connection) check(name string, password []byte) (*account, error) {
+// at once than there are cores. Until the slot is left, no other of the network's is
+// checked: an answer must not tell how long the one before took.
+func (c *connection) check(name string, password []byte) (*account, *gate.Slot, error) {
 	local := c.localName(name)
+	known := c.known(local)
 	turn := func() bool {
-		if wait := c.wait(local); wait > 0 && !c.known(local) {
+		if wait := c.wait(local); wait > 0 && !known {
 			time.Sleep(wait)
 		}
 		return !c.frontLeft()
 	}
-	line := gate.Line(c.peer.Addr())
-	if c.Config.PenaltyExempt(c.peer.Addr()) {
-		line = gate.AnyLine(os.Getpid())
-	}
-	slot, err := gate.Enter(c.inRun("checking"), runtime.NumCPU(), line, turn)
+	slot, err := gate.Enter(c.inRun("checking"), runtime.NumCPU(), c.line(known), turn)
 	if err != nil { // /run is full: passwords are still checked
 		logline.Error("no turn for a password", "reason", err.Error())
 	} else if slot == nil {
-		return nil, login.ErrEOF
+		return nil, nil, login.ErrEOF
 	}
-	defer slot.Leave()
-	return c.authenticate(name, password)
+	who, err := c.authenticate(name, password)
+	slot.Done()
+	return who, slot, err
 }
+
+// line returns the line in which a password waits: its network's, but a line of its own
+// for who is known here, since strangers may be in the other.
+func (c *connection) line(known bool) int64 {
+	own := gate.AnyLine(os.Getpid())
+	if known || c.Config.PenaltyExempt(c.peer.Addr()) {
+		return own
+	}
+	p, err := gate.OpenPenalties(c.inRun("penalties"))
+	if err != nil {
+		logline.Error("penalties", "reason", err.Error())
+		return own
+	}
+	defer p.Close()
+	return p.Line(c.peer.Addr())
+}
+
+// knownFor is how long a user is known at an address after a login and without a
+// session: it may be another's by then.
+const knownFor = time.Hour
 
 // known says whether the user has logged in from the peer's address of late: then
 // what others try costs him nothing.
 func (c *connection) known(name string) bool {
 	recs, err := sessionfile.At(c.Config.SessionFile, c.peer.Addr())
-	return err == nil && slices.ContainsFunc(recs, func(r sessionfile.Record) bool { return r.User == name })
+	return err == nil && slices.ContainsFunc(recs, func(r sessionfile.Record) bool {
+		return r.User == name && !r.Visit && (sessionfile.Now()-r.Last < knownFor || len(r.Sessions()) > 0)
+	})
 }
 
 // wait returns how long the password waits.

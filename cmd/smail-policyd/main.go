@@ -13,7 +13,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -77,15 +76,14 @@ func run(path string, idle time.Duration) error {
 
 // listen serves connections until none was there for idle.
 func (s *server) listen(l net.Listener, idle time.Duration) error {
-	var open atomic.Int32
-	var clients sync.WaitGroup
+	open := &clients{since: map[net.Conn]time.Time{}}
 	for {
 		if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok && idle > 0 {
 			d.SetDeadline(time.Now().Add(idle))
 		}
 		conn, err := l.Accept()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if open.Load() == 0 {
+			if open.count() == 0 {
 				return nil
 			}
 			continue
@@ -93,14 +91,62 @@ func (s *server) listen(l net.Listener, idle time.Duration) error {
 		if err != nil {
 			return err
 		}
-		if open.Add(1) > maxClients {
-			open.Add(-1)
-			conn.Close()
-			continue
-		}
-		clients.Go(func() {
-			defer open.Add(-1)
-			s.serve(conn)
-		})
+		open.add(conn)
+		go func() {
+			defer open.remove(conn)
+			s.serve(heard{conn, open})
+		}()
 	}
+}
+
+// clients are the connections that are open, and since when each is silent.
+type clients struct {
+	mu    sync.Mutex
+	since map[net.Conn]time.Time
+}
+
+// add makes room by ending the one that has been silent for longest: an MTA connects
+// anew, and nobody can keep it out by saying nothing.
+func (c *clients) add(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.since) >= maxClients {
+		oldest := conn
+		for other, since := range c.since {
+			if oldest == conn || since.Before(c.since[oldest]) {
+				oldest = other
+			}
+		}
+		oldest.Close()
+		delete(c.since, oldest)
+	}
+	c.since[conn] = time.Now()
+}
+
+func (c *clients) remove(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.since, conn)
+}
+
+func (c *clients) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.since)
+}
+
+// A heard connection notes when its client has said something.
+type heard struct {
+	net.Conn
+	among *clients
+}
+
+func (h heard) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	h.among.mu.Lock()
+	defer h.among.mu.Unlock()
+	if _, there := h.among.since[h.Conn]; there && n > 0 {
+		h.among.since[h.Conn] = time.Now()
+	}
+	return n, err
 }
