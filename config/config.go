@@ -136,6 +136,9 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("%s: each tls_certificate needs its tls_key: there are %d and %d",
 			path, len(c.TLSCertificates), len(c.TLSKeys))
 	}
+	if c.MinUID > c.MaxUID {
+		return nil, fmt.Errorf("%s: min_uid %d is larger than max_uid %d: nobody could log in", path, c.MinUID, c.MaxUID)
+	}
 	return c, nil
 }
 

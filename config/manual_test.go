@@ -32,7 +32,9 @@ func TestManualHasEverySetting(t *testing.T) {
 // manual returns what a setting's entry must say.
 func (s Setting) manual() []string {
 	value := "There is no default."
-	if s.Default != nil {
+	if strings.Contains(s.Doc, "if not set") {
+		value = s.Doc
+	} else if s.Default != nil {
 		value = "Default:\n.Li " + strings.Join(s.Default, " ")
 	}
 	return []string{

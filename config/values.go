@@ -124,6 +124,9 @@ func setRelay(c *Config, params []string) error {
 		if i := strings.LastIndexByte(params[1], ':'); ok && i > 0 {
 			host, port = params[1][:i], params[1][i+1:]
 		}
+		if strings.Contains(host, ":") && (host[0] != '[' || host[len(host)-1] != ']') {
+			return errors.New(want + "; an IPv6 address stands in brackets")
+		}
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" {
 			return errors.New(want)
 		}

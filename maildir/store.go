@@ -3,7 +3,7 @@
 // It runs in the session, as the user whose mail it is, and shares each
 // Maildir with programs that know nothing of it: MTAs that deliver into new/,
 // mutt that renames, Dovecot before, beside and after it. What must last is in
-// Dovecot's own files; see uidlist.go.
+// Dovecot's own files, as far as they have a place for it; see uidlist.go.
 //
 // A folder's name is what stands on the disk without the leading dot:
 // "Work.2024" is .Work.2024, "INBOX" the Maildir itself. Encoding names for

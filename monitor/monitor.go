@@ -47,7 +47,7 @@ type Monitor struct {
 }
 
 // New reads the configuration and checks what a login will need, but for the
-// keys, which Listen and Serve load: what is missing is said at the start and
+// keys, which CheckKeys and Serve load: what is missing is said at the start and
 // not to a client.
 func New(path, service string) (*Monitor, error) {
 	m := &Monitor{ConfigPath: path, Service: service, read: []stamp{stampOf(path)}}
@@ -73,7 +73,8 @@ func New(path, service string) (*Monitor, error) {
 			return nil, err
 		}
 	}
-	return m, nil
+	_, err = m.frontRights()
+	return m, err
 }
 
 func (m *Monitor) service() pam.Service {

@@ -110,19 +110,19 @@ func closeConnection(conn int) error {
 
 // frontRights says as whom the front runs. Until the login it ends when this
 // process does: package front ignores SIGTERM then.
-func (c *connection) frontRights() (*syscall.SysProcAttr, error) {
+func (m *Monitor) frontRights() (*syscall.SysProcAttr, error) {
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if os.Getuid() != 0 {
 		return attr, nil
 	}
-	u, err := lookupUser(c.Config.FrontUser)
+	u, err := lookupUser(m.Config.FrontUser)
 	if err != nil {
-		return nil, fmt.Errorf("front_user %s: %w", c.Config.FrontUser, err)
+		return nil, fmt.Errorf("front_user %s: %w", m.Config.FrontUser, err)
 	}
 	uid, err1 := strconv.Atoi(u.Uid)
 	gid, err2 := strconv.Atoi(u.Gid)
 	if err1 != nil || err2 != nil || uid == 0 || gid == 0 {
-		return nil, fmt.Errorf("front_user %s: uid and gid must not be root's", c.Config.FrontUser)
+		return nil, fmt.Errorf("front_user %s: uid and gid must not be root's", m.Config.FrontUser)
 	}
 	attr.Credential = credential(uid, gid, nil)
 	return attr, nil

@@ -133,11 +133,23 @@ func Read(path string, each func(address string, users []string)) error {
 
 func parse(r io.Reader, path string, each func(address string, users []string)) error {
 	var wrong []error
-	lines := bufio.NewScanner(io.LimitReader(r, maxFileBytes))
-	lines.Buffer(nil, maxLineBytes)
-	n := 1
-	for ; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
+	lines := bufio.NewReaderSize(io.LimitReader(r, maxFileBytes), maxLineBytes)
+	for n := 1; ; n++ {
+		line, err := lines.ReadSlice('\n')
+		if err == bufio.ErrBufferFull {
+			wrong = append(wrong, fmt.Errorf("%s: line %d: longer than %d bytes", path, n, maxLineBytes))
+			for err == bufio.ErrBufferFull {
+				_, err = lines.ReadSlice('\n')
+			}
+			line = nil
+		}
+		if err != nil && err != io.EOF {
+			return errors.Join(append(wrong, fmt.Errorf("%s: line %d: %w", path, n, err))...)
+		}
+		if len(line) == 0 && err == io.EOF {
+			return errors.Join(wrong...)
+		}
+		text, _, _ := strings.Cut(strings.TrimRight(string(line), "\n"), "#")
 		f := strings.FieldsFunc(text, func(c rune) bool { return c == ' ' || c == '\t' || c == ',' || c == '\r' })
 		if len(f) == 0 {
 			continue
@@ -148,10 +160,6 @@ func parse(r io.Reader, path string, each func(address string, users []string)) 
 		}
 		each(f[0], f[1:])
 	}
-	if err := lines.Err(); err != nil {
-		wrong = append(wrong, fmt.Errorf("%s: line %d: %w", path, n, err))
-	}
-	return errors.Join(wrong...)
 }
 
 func check(fields []string) error {

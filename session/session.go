@@ -40,6 +40,10 @@ func Begin() (*Session, error) {
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
 	afterLogin := flag.Bool("login", false, "continue where smail-front has stopped")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	if err := checkRights(); err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 
 // A Rule says who may send without a login of his own.
 type Rule struct {
-	Window   time.Duration  // since the last login
+	Window   time.Duration  // since the last login; 0: nobody may
 	LiveOnly bool           // a session must be open, too
 	Deny     []netip.Prefix // addresses that vouch for nobody
 }
@@ -62,6 +62,9 @@ func read(path string, wanted func(line []byte) bool) (recs []Record, err error)
 // own, with the record that says so: exactly one user has logged in there who
 // has a live session or, but for LiveOnly, has come within the window.
 func (rule Rule) Sender(recs []Record, addr netip.Addr) (found Record, ok bool) {
+	if rule.Window == 0 {
+		return Record{}, false
+	}
 	addr = addr.Unmap().WithZone("")
 	for _, p := range rule.Deny {
 		if p.Contains(addr) {

@@ -30,9 +30,12 @@ func main() {
 	path := flag.String("config", config.DefaultPath, "configuration `file`")
 	idle := flag.Duration("idle", 0, "on a listening socket: end after this `duration` without a connection; 0 is never")
 	flag.Parse()
-	err := errors.New("arguments are not understood: see smail-policyd(8)")
+	if flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	var err error
 	switch {
-	case flag.NArg() > 0:
 	case os.Geteuid() == 0:
 		err = errors.New("smail-policyd must not be root")
 	default:

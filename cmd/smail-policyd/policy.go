@@ -72,7 +72,7 @@ type asker struct {
 // vouched returns the record of the user who may send from an address.
 func (q *asker) vouched(address string) (r sessionfile.Record, ok bool, err error) {
 	addr, err := netip.ParseAddr(address)
-	if err != nil || q.cfg.RelayWindow == 0 { // a name, or a part of an address, as Postfix asks too
+	if err != nil { // a name, or a part of an address, as Postfix asks too
 		return r, false, nil
 	}
 	recs, err := sessionfile.At(q.cfg.SessionFile, addr)

@@ -53,6 +53,7 @@ func check(args []string, out io.Writer) error {
 	r := &report{out: out}
 	r.ok("settings", "%s", configPath)
 	checkMode(r, "settings", configPath)
+	checkReadable(r, "settings", configPath)
 	checkCertificates(r, cfg, time.Now())
 	checkNames(r, cfg)
 	checkPAM(r, cfg)
@@ -80,6 +81,21 @@ func checkMode(r *report, what, path string) {
 	}
 	if st.Mode&0o022 != 0 || st.Uid != 0 && int(st.Uid) != os.Getuid() {
 		r.err(what, "%s: mode %04o, owner %d: only root may change it; chown root %s && chmod go-w %s", path, st.Mode&0o7777, st.Uid, path, path)
+	}
+}
+
+// checkReadable says whether sessions, which run as their users, can read a file.
+func checkReadable(r *report, what, path string) {
+	if st, err := os.Stat(path); err == nil && st.Mode()&0o004 == 0 {
+		r.err(what, "%s: mode %04o: sessions read it as their users; chmod a+r %s", path, st.Mode().Perm(), path)
+	}
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if st, err := os.Stat(dir); err == nil && st.Mode()&0o001 == 0 {
+			r.err(what, "%s: mode %04o: sessions must get through to %s; chmod a+x %s", dir, st.Mode().Perm(), path, dir)
+		}
+		if dir == "/" {
+			return
+		}
 	}
 }
 

@@ -83,5 +83,6 @@ func checkSenders(r *report, cfg *config.Config) {
 		}
 	} else if n > 0 {
 		r.ok("senders", "%s, %d addresses", cfg.SendersFile, n)
+		checkReadable(r, "senders", cfg.SendersFile)
 	}
 }

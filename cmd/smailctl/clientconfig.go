@@ -118,6 +118,12 @@ func writeClientFiles(dir string, setup clientSetup, out io.Writer) error {
 		return fmt.Errorf("%s has a page that is not ours: give a folder of its own", dir)
 	}
 	for _, f := range clientFiles {
+		path := filepath.Join(dir, f.path)
+		if _, there := os.Lstat(path); there == nil && err != nil {
+			return fmt.Errorf("%s is there, and no page of ours: give a folder of its own", path)
+		}
+	}
+	for _, f := range clientFiles {
 		text, err := fill(f.template, setup)
 		if err != nil {
 			return err

@@ -49,7 +49,7 @@ func form(args []string, out io.Writer) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("form is resident or per-connection, not %q", args[0])
+		return usageOf("form")
 	}
 	if now := currentForm(); now != args[0] {
 		return fmt.Errorf("%s is not the package's: the form is still %s", mask, now)

@@ -47,7 +47,7 @@ func who(args []string, out io.Writer) error {
 	fmt.Fprintln(w, "USER\tADDRESS\tSERVICE\tPID\tSINCE")
 	for _, r := range recs {
 		for _, p := range r.Sessions() {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", r.User, r.Addr, r.Service, p.PID, ago(p.Started()))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", r.User, r.Addr, r.Service, p.PID, ago(max(p.Started(), r.First)))
 		}
 	}
 	return w.Flush()
@@ -67,7 +67,7 @@ func readSessions() (*config.Config, []sessionfile.Record, error) {
 func maySend(cfg *config.Config, recs []sessionfile.Record, r sessionfile.Record) bool {
 	rule := sessionfile.Rule{Window: cfg.RelayWindow, LiveOnly: cfg.RelayLiveOnly, Deny: cfg.RelayDenyNetworks}
 	_, ok := rule.Sender(recs, r.Addr)
-	return ok && cfg.RelayWindow > 0
+	return ok
 }
 
 func ago(at time.Duration) string {

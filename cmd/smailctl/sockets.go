@@ -92,7 +92,7 @@ func sockets(args []string, out io.Writer) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("no service %q", args[0])
+	return usageOf("sockets")
 }
 
 // listeners maps the TCP ports on which somebody listens to who it is.
