@@ -33,8 +33,20 @@ func commands() []command {
 		{"migrate", "[-from SERVER] [-dry-run] [-list] USER", "takes over what Dovecot or Courier knew, ahead of the first login", migrate},
 		{"sessions", "[-json]", "lists recent logins", sessions},
 		{"sockets", "[SERVICE]", "says who listens on the ports of mail", sockets},
+		{"version", "", "says which smail this is", printVersion},
 		{"who", "", "lists the sessions that are open", who},
 	}
+}
+
+// version is that of NEWS.md and the packages.
+const version = "0.1"
+
+func printVersion(args []string, out io.Writer) error {
+	if _, err := flags("version", args, func(*flag.FlagSet) {}, 0); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, "smail", version)
+	return err
 }
 
 // errUsage is for wrong arguments; the command has said what was wrong.

@@ -3,7 +3,7 @@ _smailctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} word command=
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		auth-test | check | clientconfig | config | forget | form | help | kick | mailbox | makecert | migrate | sessions | sockets | who) command=$word ;;
+		auth-test | check | clientconfig | config | forget | form | help | kick | mailbox | makecert | migrate | sessions | sockets | version | who) command=$word ;;
 		esac
 	done
 	case $prev in
@@ -14,7 +14,7 @@ _smailctl() {
 	esac
 	local words
 	case $command in
-	'') words="-config auth-test check clientconfig config forget form help kick mailbox makecert migrate sessions sockets who" ;;
+	'') words="-config auth-test check clientconfig config forget form help kick mailbox makecert migrate sessions sockets version who" ;;
 	check) words="-user" ;;
 	clientconfig) words="-out -domain" ;;
 	config) words="-all -example" ;;

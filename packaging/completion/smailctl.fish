@@ -1,5 +1,5 @@
 # fish completion for smailctl(8)
-set -l commands auth-test check clientconfig config forget form help kick mailbox makecert migrate sessions sockets who
+set -l commands auth-test check clientconfig config forget form help kick mailbox makecert migrate sessions sockets version who
 complete -c smailctl -f
 complete -c smailctl -o config -r -F -d 'Configuration file'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a auth-test -d 'Log in as a client would'
@@ -14,6 +14,7 @@ complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a mailbox -
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a makecert -d 'A self-signed certificate'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a migrate -d 'Take over what the server before knew'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a sessions -d 'Who has logged in'
+complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a version -d 'Which smail this is'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a sockets -d 'Who listens on the ports of mail'
 complete -c smailctl -n "not __fish_seen_subcommand_from $commands" -a who -d 'Who is connected'
 complete -c smailctl -n '__fish_seen_subcommand_from check' -o user -x -a '(__fish_complete_users)' -d 'Look at this account too'

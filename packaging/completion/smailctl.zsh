@@ -2,7 +2,7 @@
 # zsh completion for smailctl(8)
 _arguments \
 	'-config[configuration file]:file:_files' \
-	'1:command:((auth-test\:"log in as a client would" check\:"what stops users from logging in" clientconfig\:"what users need to set up their clients" config\:"the settings in force" forget\:"drop recent logins" form\:"one listener for each port, or one unit for each connection" help\:"the commands" kick\:"end sessions" mailbox\:"folders of a user" makecert\:"a self-signed certificate" migrate\:"take over what the server before knew" sessions\:"who has logged in" sockets\:"who listens on the ports of mail" who\:"who is connected"))' \
+	'1:command:((auth-test\:"log in as a client would" check\:"what stops users from logging in" clientconfig\:"what users need to set up their clients" config\:"the settings in force" forget\:"drop recent logins" form\:"one listener for each port, or one unit for each connection" help\:"the commands" kick\:"end sessions" mailbox\:"folders of a user" makecert\:"a self-signed certificate" migrate\:"take over what the server before knew" sessions\:"who has logged in" sockets\:"who listens on the ports of mail" version\:"which smail this is" who\:"who is connected"))' \
 	'*::argument:->argument'
 case $words[1] in
 check) _arguments '-user[look at this account too]:user:_users' ;;

@@ -52,8 +52,12 @@ func (s *server) author(h message.Header) (message.Header, error) {
 		list, err := parseAddresses(f)
 		foreign = foreign || err != nil || len(list) != 1 || !s.own.Own(list[0].Address)
 	}
-	if foreign && s.senderCheck() == "reject" {
+	check := s.senderCheck()
+	if foreign && check == "reject" {
 		return nil, reply(550, smtp.EnhancedCode{5, 7, 1}, "Sender: is not an address of %s", s.User)
+	}
+	if err := s.resent(h); err != nil && check != "off" {
+		return nil, err
 	}
 	if foreign {
 		h, senders = h.Without([]string{"Sender"}), nil
@@ -72,6 +76,23 @@ func (s *server) author(h message.Header) (message.Header, error) {
 		h = fmt.Appendf(h, "Sender: %s\n", s.own.Main())
 	}
 	return h, nil
+}
+
+// resent refuses a message that is said to be sent once more by somebody else. The
+// first fields say so; below them may be those of who sent it before: RFC 5322
+// section 3.6.6.
+func (s *server) resent(h message.Header) error {
+	for _, name := range []string{"Resent-From", "Resent-Sender"} {
+		values := fields(h, name)
+		if len(values) == 0 {
+			continue
+		}
+		list, err := parseAddresses(values[0])
+		if err != nil || slices.ContainsFunc(list, func(a *mail.Address) bool { return !s.own.Own(a.Address) }) {
+			return reply(550, smtp.EnhancedCode{5, 7, 1}, "%s: is not an address of %s", name, s.User)
+		}
+	}
+	return nil
 }
 
 // A from is the addresses of From.
@@ -100,16 +121,21 @@ func (s *server) from(h message.Header) (*from, error) {
 		return mine, nil
 	}
 	f := &from{}
+	named := func(address string) bool {
+		return slices.ContainsFunc(f.list, func(a *mail.Address) bool { return a.Address == address })
+	}
 	for _, a := range list {
 		if s.own.Own(a.Address) {
-			f.list = append(f.list, a)
+			if !f.changed || !named(a.Address) {
+				f.list = append(f.list, a)
+			}
 			continue
 		}
 		if check == "reject" {
 			return nil, reply(550, smtp.EnhancedCode{5, 7, 1}, "From: %s is not an address of %s", oneLine(a.Address), s.User)
 		}
 		f.changed = true
-		if !slices.ContainsFunc(f.list, func(a *mail.Address) bool { return a.Address == s.own.Main() }) {
+		if !named(s.own.Main()) {
 			f.list = append(f.list, &mail.Address{Name: a.Name, Address: s.own.Main()})
 		}
 	}
