@@ -51,7 +51,7 @@ func (s *session) list(bool) error {
 	if l.Subscribed {
 		folders = union(folders, subscriptions)
 	}
-	for _, m := range s.tree(s.prefixFor(&l), folders, subscriptions, all) {
+	for _, m := range s.tree(&l, folders, subscriptions, all) {
 		if err := s.listOne(&l, m, all); err != nil {
 			return err
 		}
@@ -62,7 +62,6 @@ func (s *session) list(bool) error {
 // listOne tells of a mailbox if LIST asks for it.
 func (s *session) listOne(l *imap.List, m *listed, all *roles.Listing) error {
 	use := all.Use[m.folder]
-	m.childInfo = m.childInfo && l.RecursiveMatch
 	switch {
 	case !s.matches(l, m.name), l.SpecialUse && use == "":
 		return nil
@@ -137,7 +136,7 @@ func (s *session) lsub(bool) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range s.tree(s.prefixFor(&l), names, names, all) {
+	for _, m := range s.tree(&l, names, names, all) {
 		// A parent that is not subscribed to matters only to a pattern that
 		// could not show the child: one with %.
 		if !s.matches(&l, m.name) || !m.subscribed && !strings.HasSuffix(l.Patterns[0], "%") {
@@ -202,8 +201,9 @@ func (s *session) matches(l *imap.List, name string) bool {
 
 // tree returns folders as mailboxes by name, with parents that are none
 // themselves.
-func (s *session) tree(prefix string, folders, subscriptions []string, all *roles.Listing) []*listed {
-	byName := map[string]*listed{}
+func (s *session) tree(l *imap.List, folders, subscriptions []string, all *roles.Listing) []*listed {
+	byName, prefix := map[string]*listed{}, s.prefixFor(l)
+	someHidden := false // that the client would not hear of but for CHILDINFO: RFC 5258 section 3.5
 	at := func(name string) *listed {
 		if byName[name] == nil {
 			byName[name] = &listed{name: name}
@@ -218,19 +218,20 @@ func (s *session) tree(prefix string, folders, subscriptions []string, all *role
 		m := at(name)
 		m.folder, m.exists = folder, slices.Contains(all.Folders, folder)
 		m.subscribed = slices.Contains(subscriptions, folder)
+		hidden := l.RecursiveMatch && m.subscribed && !s.matches(l, name)
+		someHidden = someHidden || hidden && folder != maildir.Inbox
 		for i := strings.LastIndex(name, separator); i > 0; i = strings.LastIndex(name[:i], separator) {
 			if name[:i]+separator == prefix {
 				break
 			}
 			parent := at(name[:i])
 			parent.children = parent.children || m.exists
-			parent.childInfo = parent.childInfo || m.subscribed
+			parent.childInfo = parent.childInfo || hidden
 		}
 	}
 	if prefix == maildir.Inbox+separator && len(folders) > 1 {
 		inbox := at(maildir.Inbox)
-		inbox.children = true
-		inbox.childInfo = slices.ContainsFunc(subscriptions, func(folder string) bool { return folder != maildir.Inbox })
+		inbox.children, inbox.childInfo = true, someHidden
 	}
 	list := make([]*listed, 0, len(byName))
 	for _, m := range byName {

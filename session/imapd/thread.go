@@ -27,6 +27,7 @@ func (s *session) thread(uid bool) error {
 	if !uid && s.on.uidonly {
 		return errUIDRequired
 	}
+	numbered := !uid || cmd.Key.HasNumbers() // before they are resolved
 	q, err := s.newQuery(s.box, &cmd.Key)
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func (s *session) thread(uid bool) error {
 		s.tellThreads(r, threads)
 	}
 	s.w.CRLF()
-	return s.finish(uid, "", "THREAD done")
+	return s.finish(!numbered, "", "THREAD done")
 }
 
 // threadables reads what threads are made of, of the messages that are still there.
