@@ -288,3 +288,19 @@ func TestQuotaFileBounded(t *testing.T) {
 		t.Errorf("%d bytes", info.Size())
 	}
 }
+
+// TestRenameAllOrNone: a child that cannot follow keeps all where they were.
+func TestRenameAllOrNone(t *testing.T) {
+	s := newStore(t)
+	for _, name := range []string{"A", "A.b", "A.c"} {
+		if err := s.Create(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, s, ".Z.b", "no folder")
+	if err := s.Rename("A", "Z"); err == nil {
+		t.Error("renamed")
+	}
+	names, _ := s.Folders()
+	want(t, "folders", strings.Join(names, " "), "INBOX A A.b A.c")
+}

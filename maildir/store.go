@@ -234,9 +234,12 @@ func (s *Store) Rename(from, to string) error {
 	if len(moved) == 0 {
 		return ErrNoFolder
 	}
-	for _, name := range moved {
+	for i, name := range moved {
 		err := rename(unix.AT_FDCWD, s.path(name), unix.AT_FDCWD, s.path(to+name[len(from):]))
 		if err != nil {
+			for _, name := range moved[:i] { // all, or none
+				rename(unix.AT_FDCWD, s.path(to+name[len(from):]), unix.AT_FDCWD, s.path(name))
+			}
 			return fmt.Errorf("rename %s: %w", name, err)
 		}
 	}
