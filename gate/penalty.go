@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"smail/internal/boottime"
 )
 
 // The file of penalties is a header and buckets of entries, all of one size, in
@@ -58,7 +58,7 @@ func OpenPenalties(path string) (*Penalties, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Penalties{f: f, now: sinceBoot()}
+	p := &Penalties{f: f, now: uint32(boottime.Now() / time.Second)}
 	if err := p.load(); err != nil {
 		f.Close()
 		return nil, err
@@ -98,12 +98,6 @@ func (p *Penalties) load() error {
 
 // Close lets go of the file.
 func (p *Penalties) Close() error { return p.f.Close() }
-
-func sinceBoot() uint32 {
-	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
-	return uint32(ts.Sec)
-}
 
 // An entry is what one network, or one name, has against it.
 type entry struct {

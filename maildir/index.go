@@ -5,8 +5,11 @@ import (
 	"errors"
 	"hash/crc32"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smail/internal/boottime"
 )
 
 // The index of a folder remembers what reading the folder showed, so that it
@@ -209,11 +212,7 @@ const bootSlack = 60
 
 // bootTime returns when the machine was started, Unix seconds.
 func bootTime() int64 {
-	var up unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil {
-		return 0
-	}
-	return now().Unix() - up.Sec
+	return now().Unix() - int64(boottime.Now()/time.Second)
 }
 
 // sameBoot says whether the machine has not been started since the index was written.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"smail/internal/boottime"
 )
 
 // ErrLocked says that another program held a lock for too long.
@@ -164,12 +166,11 @@ func holds(pid int, ago time.Duration) bool {
 		return err == nil || !errors.Is(err, os.ErrNotExist) // of others' processes it may not be seen
 	}
 	started, err := strconv.ParseInt(fields[19], 10, 64) // proc_pid_stat(5): field 22, in ticks
-	var now unix.Timespec
-	if err != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) != nil {
+	if err != nil {
 		return true
 	}
 	const ticks = 100 // a second: USER_HZ is the same on all that we build for
-	return time.Duration(now.Nano())-time.Duration(started)*time.Second/ticks > ago-lockSlack
+	return boottime.Now()-time.Duration(started)*time.Second/ticks > ago-lockSlack
 }
 
 // breakStale removes a lock whose owner has died, or that is too old. It is

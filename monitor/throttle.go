@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smail/gate"
+	"smail/internal/boottime"
 	"smail/login"
 	"smail/logline"
 	"smail/sessionfile"
@@ -64,7 +65,7 @@ const knownFor = time.Hour
 func (c *connection) known(name string) bool {
 	recs, err := sessionfile.At(c.Config.SessionFile, c.peer.Addr())
 	return err == nil && slices.ContainsFunc(recs, func(r sessionfile.Record) bool {
-		return r.User == name && !r.Visit && (sessionfile.Now()-r.Last < knownFor || len(r.Sessions()) > 0)
+		return r.User == name && !r.Visit && (boottime.Now()-r.Last < knownFor || len(r.Sessions()) > 0)
 	})
 }
 

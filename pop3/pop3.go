@@ -6,9 +6,10 @@ package pop3
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"strings"
+
+	"smail/internal/line"
 )
 
 // maxLineBytes bounds a command. RFC 2449 section 4 asks for 255 octets, RFC
@@ -16,24 +17,10 @@ import (
 const maxLineBytes = 8 << 10
 
 // ErrLongLine ends a connection: what follows cannot be told from a command.
-var ErrLongLine = errors.New("line too long")
+var ErrLongLine = line.ErrLong
 
 // ReadLine reads a line without its end.
-func ReadLine(r *bufio.Reader) (string, error) {
-	var line []byte
-	for {
-		chunk, err := r.ReadSlice('\n')
-		if line = append(line, chunk...); len(line) > maxLineBytes {
-			return "", ErrLongLine
-		}
-		if err == nil {
-			return strings.TrimRight(string(line), "\r\n"), nil
-		}
-		if err != bufio.ErrBufferFull {
-			return "", err
-		}
-	}
-}
+func ReadLine(r *bufio.Reader) (string, error) { return line.Read(r, maxLineBytes) }
 
 // A Command is a keyword in capitals and what follows it.
 type Command struct {

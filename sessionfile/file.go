@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"smail/internal/boottime"
 )
 
 const (
@@ -191,7 +193,7 @@ func bootID() string {
 
 // bootTime returns when the system was booted, in seconds of Unix time.
 func bootTime() int64 {
-	return time.Now().Add(-Now()).Unix()
+	return time.Now().Add(-boottime.Now()).Unix()
 }
 
 // startTime is when a process started, in clock ticks since boot.

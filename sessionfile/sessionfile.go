@@ -41,7 +41,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"smail/internal/boottime"
 )
 
 const (
@@ -74,17 +74,10 @@ type Record struct {
 	Live    []Process
 }
 
-// Now returns the time since boot, suspended time included.
-func Now() time.Duration {
-	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // cannot fail on Linux
-	return time.Duration(ts.Nano())
-}
-
 // New returns the record of a login of this process, made now.
 func New(uid int, user string, addr netip.Addr, service string) Record {
 	start, _ := startTime(os.Getpid())
-	now := Now().Truncate(time.Millisecond) // as it is written
+	now := boottime.Now().Truncate(time.Millisecond) // as it is written
 	return Record{UID: uid, User: user, Addr: addr.Unmap().WithZone(""), Service: service,
 		First: now, Last: now, Logins: 1, Live: []Process{{os.Getpid(), start}}}
 }
@@ -121,7 +114,7 @@ func (p Process) Started() time.Duration {
 
 // within says whether the last login is younger than window.
 func (r Record) within(window time.Duration) bool {
-	now := Now()
+	now := boottime.Now()
 	return r.Last <= now && now-r.Last < window
 }
 

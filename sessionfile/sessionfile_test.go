@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"smail/internal/boottime"
 )
 
 var (
@@ -125,9 +127,9 @@ func TestFull(t *testing.T) {
 	text = append(text[:recordBytes:recordBytes], live.line()...)
 	for i := range maxRecords - 1 {
 		r := live
-		r.UID, r.User, r.Live, r.Last = 10+i, "idle", []Process{{4194304, 1}}, Now()-time.Minute
+		r.UID, r.User, r.Live, r.Last = 10+i, "idle", []Process{{4194304, 1}}, boottime.Now()-time.Minute
 		if i == 5000 {
-			r.User, r.Last = "oldest", Now()-2*time.Minute
+			r.User, r.Last = "oldest", boottime.Now()-2*time.Minute
 		}
 		text = append(text, r.line()...)
 	}

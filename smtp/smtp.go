@@ -4,15 +4,16 @@ package smtp
 
 import (
 	"bufio"
-	"errors"
 	"strings"
+
+	"smail/internal/line"
 )
 
 // maxLineBytes bounds a command. RFC 4954 section 4 wants 12288 for AUTH.
 const maxLineBytes = 12288
 
 // ErrLongLine ends a connection: what follows cannot be told from a command.
-var ErrLongLine = errors.New("line too long")
+var ErrLongLine = line.ErrLong
 
 // A Command is a verb in capitals and what follows it.
 type Command struct {
@@ -23,30 +24,16 @@ type Command struct {
 
 // ReadCommand reads one command.
 func ReadCommand(r *bufio.Reader) (Command, error) {
-	line, err := ReadLine(r)
+	text, err := ReadLine(r)
 	if err != nil {
 		return Command{}, err
 	}
-	verb, rest, _ := strings.Cut(line, " ")
-	return Command{line, strings.ToUpper(verb), strings.TrimSpace(rest)}, nil
+	verb, rest, _ := strings.Cut(text, " ")
+	return Command{text, strings.ToUpper(verb), strings.TrimSpace(rest)}, nil
 }
 
 // ReadLine reads a line without its end.
-func ReadLine(r *bufio.Reader) (string, error) {
-	var line []byte
-	for {
-		chunk, err := r.ReadSlice('\n')
-		if line = append(line, chunk...); len(line) > maxLineBytes {
-			return "", ErrLongLine
-		}
-		if err == nil {
-			return strings.TrimRight(string(line), "\r\n"), nil
-		}
-		if err != bufio.ErrBufferFull {
-			return "", err
-		}
-	}
-}
+func ReadLine(r *bufio.Reader) (string, error) { return line.Read(r, maxLineBytes) }
 
 // Domain says whether EHLO's argument is a domain or an address literal that
 // may stand in a Received line: RFC 5321 section 4.1.2, generously.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"smail/config"
+	"smail/internal/boottime"
 	"smail/sessionfile"
 )
 
@@ -71,7 +72,7 @@ func maySend(cfg *config.Config, recs []sessionfile.Record, r sessionfile.Record
 }
 
 func ago(at time.Duration) string {
-	return (sessionfile.Now() - at).Round(time.Second).String()
+	return (boottime.Now() - at).Round(time.Second).String()
 }
 
 func yesNo(b bool) string {
@@ -96,7 +97,7 @@ func writeJSON(out io.Writer, cfg *config.Config, recs []sessionfile.Record) err
 		Void     bool   `json:"void"`
 		MaySend  bool   `json:"may_send"`
 	}
-	boot := time.Now().Add(-sessionfile.Now())
+	boot := time.Now().Add(-boottime.Now())
 	list := []record{}
 	for _, r := range recs {
 		j := record{r.User, r.UID, r.Addr.String(), r.Service, boot.Add(r.First).Format(time.RFC3339), boot.Add(r.Last).Format(time.RFC3339),

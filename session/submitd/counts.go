@@ -10,7 +10,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
-	"golang.org/x/sys/unix"
+
+	"smail/internal/boottime"
 )
 
 // The counts of a user are in a file of root's that the monitor has opened:
@@ -74,7 +75,7 @@ func (s *server) count(add use, dry bool) error {
 	if err != nil {
 		return fmt.Errorf("counts: %w", err)
 	}
-	now := sinceBoot()
+	now := boottime.Now()
 	c := parseCounts(string(text), now)
 	v := &visitor{}
 	if s.Recent {
@@ -187,11 +188,4 @@ func lockSoon(f *os.File) error {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return errors.New("counts: locked by another process")
-}
-
-// sinceBoot is a clock that nobody can step.
-func sinceBoot() time.Duration {
-	var ts unix.Timespec
-	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // cannot fail on Linux
-	return time.Duration(ts.Nano())
 }
