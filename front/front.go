@@ -72,7 +72,7 @@ func Run() error {
 	}
 	mail, err := connOf(login.FDMail, "mail") // the first: it starts the runtime's poller
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; smail-front is started by smaild", err)
 	}
 	if err := Confine(); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,9 @@ func form(args []string, out io.Writer) error {
 	if len(args) == 0 {
 		fmt.Fprintln(out, currentForm())
 		return nil
+	}
+	if !slices.ContainsFunc(packagedUnits, func(dir string) bool { _, err := os.Stat(filepath.Join(dir, dropIn)); return err == nil }) {
+		return fmt.Errorf("smail's units are not installed in %s", strings.Join(packagedUnits, " or "))
 	}
 	mask := filepath.Join(hostUnits, dropIn)
 	switch args[0] {
