@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -194,9 +195,25 @@ func (s *session) command() error {
 	h, uid, err := s.find(name)
 	if err == nil {
 		s.bad = 0 // a client that is asked for too much is one all the same
-		err = h(s, uid)
+		err = s.carryOut(h, uid)
 	}
 	return s.reply(err)
+}
+
+// carryOut ends the session in order where a file of the index was cut short while it
+// was mapped. The next session makes it anew.
+func (s *session) carryOut(h handler, uid bool) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		failure := recover()
+		if _, fault := failure.(interface{ Addr() uintptr }); fault {
+			err = errors.New("the index was cut short")
+			s.lost, s.box = err, nil // half of an answer may be on its way
+		} else if failure != nil {
+			panic(failure)
+		}
+	}()
+	return h(s, uid)
 }
 
 // tellNews tells of what NOTIFY asks for, before the client is waited for. What
