@@ -85,7 +85,15 @@ func (p *Penalties) load() error {
 			return err
 		}
 		// With all its pages: what is entered later must find room in a full /run.
-		if err := syscall.Fallocate(int(p.f.Fd()), 0, 0, fileBytes); err != nil {
+		err := syscall.EINTR
+		for err == syscall.EINTR {
+			err, _ = syscall.Fallocate(int(p.f.Fd()), 0, 0, fileBytes).(syscall.Errno)
+		}
+		if err == syscall.EOPNOTSUPP {
+			if _, err := p.f.WriteAt(make([]byte, fileBytes), 0); err != nil {
+				return err
+			}
+		} else if err != 0 {
 			return os.NewSyscallError("fallocate", err)
 		}
 		if _, err := p.f.WriteAt(header, 0); err != nil {

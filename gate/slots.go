@@ -84,13 +84,8 @@ func (s *Slot) set(offset int64, how int, kind int16) error {
 }
 
 // Since says when the place was had: what follows must not tell how long others
-// had theirs. Without a Slot it is now.
-func (s *Slot) Since() time.Time {
-	if s == nil {
-		return time.Now()
-	}
-	return s.since
-}
+// had theirs.
+func (s *Slot) Since() time.Time { return s.since }
 
 // Done gives the place back, but stays at the head of its line.
 func (s *Slot) Done() {

@@ -250,7 +250,8 @@ func (f *Folder) takeUIDs(l *look, u *uidlist) bool {
 	for _, r := range u.records {
 		if i, ok := t.find(r.key); ok {
 			if n := f.numberOf(r.uid); n >= 0 && f.ix.record(n).state&stateExpunged != 0 {
-				continue // it is back: clients have been told that this UID is gone
+				l.fresh[i].uid = 0 // it is back: clients have been told that this UID, and those before, are gone
+				continue
 			}
 			l.fresh[i].uid, l.fresh[i].crlf = r.uid, r.field('W')
 		} else if l.table == nil { // only some files were looked at

@@ -304,3 +304,32 @@ func TestRenameAllOrNone(t *testing.T) {
 	names, _ := s.Folders()
 	want(t, "folders", strings.Join(names, " "), "INBOX A A.b A.c")
 }
+
+// TestComesBackOften: no UID of those that a message has had is given again, with an
+// index or without.
+func TestComesBackOften(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/a:2,", "x")
+	f := open(t, s, Inbox)
+	file, saved := filepath.Join(s.root, "cur/a:2,"), filepath.Join(s.root, "tmp/saved")
+	last := uint32(1)
+	for n := range 6 {
+		if n == 3 {
+			for _, name := range []string{indexName, namesName, cacheName} {
+				os.Remove(filepath.Join(s.root, name))
+			}
+			open(t, other(t, s), Inbox)
+		}
+		os.Rename(file, saved)
+		f.Sync()
+		f.Forget()
+		os.Rename(saved, file)
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if f.Len() == 0 || f.Message(f.Len()-1).UID <= last {
+			t.Fatalf("turn %d: %q after UID %d", n, keys(f), last)
+		}
+		last = f.Message(f.Len() - 1).UID
+	}
+}

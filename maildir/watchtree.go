@@ -24,26 +24,28 @@ type TreeWatch struct {
 	root    int32
 	folders map[int32]string // by watch
 	watched map[string]bool
-	tries   map[string]int // of folders that were not all there
+	missed  map[string]time.Time // since when folders were not all there
 	changed func()
 	stop    chan struct{}
 	done    chan struct{}
 
-	mu      sync.Mutex // changed is not called once it has stopped
+	mu      sync.Mutex // of what follows; changed is not called once it has stopped
 	stopped bool
+	timed   bool // a timer runs, for all that were missed
+	again   bool // it has run out
 }
 
 // Another program's mkdir of a folder is heard of before cur and new are there:
-// they are looked for again, so often.
+// they are looked for again, for so long.
 const (
-	nextTry   = 50 * time.Millisecond
-	mostTries = 100
+	nextTry = 50 * time.Millisecond
+	lastTry = 5 * time.Second
 )
 
 // WatchTree begins to call changed, on another goroutine, whenever something
 // may have changed.
 func (s *Store) WatchTree(folders []string, changed func()) *TreeWatch {
-	w := &TreeWatch{store: s, fd: -1, folders: map[int32]string{}, watched: map[string]bool{}, tries: map[string]int{},
+	w := &TreeWatch{store: s, fd: -1, folders: map[int32]string{}, watched: map[string]bool{}, missed: map[string]time.Time{},
 		changed: changed, stop: make(chan struct{}), done: make(chan struct{})}
 	if dir, err := unix.Open(s.root, openDir&^unix.O_NOFOLLOW, 0); err == nil {
 		if !isRemote(dir) {
@@ -96,13 +98,19 @@ func (w *TreeWatch) add(name string) error {
 }
 
 func (w *TreeWatch) tryAgain(name string) {
-	if w.tries[name]++; w.tries[name] > mostTries {
-		delete(w.tries, name)
+	if w.missed[name].IsZero() {
+		w.missed[name] = time.Now()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timed || time.Since(w.missed[name]) > lastTry {
 		return
 	}
+	w.timed = true
 	time.AfterFunc(nextTry, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		w.timed, w.again = false, true
 		if !w.stopped {
 			w.changed()
 		}
@@ -111,7 +119,7 @@ func (w *TreeWatch) tryAgain(name string) {
 
 // Add watches further folders, and returns those that were not watched before.
 func (w *TreeWatch) Add(folders []string) (added []string) {
-	maps.DeleteFunc(w.tries, func(name string, _ int) bool { return !slices.Contains(folders, name) })
+	maps.DeleteFunc(w.missed, func(name string, _ time.Time) bool { return !slices.Contains(folders, name) })
 	for _, name := range folders {
 		if w.watched[name] {
 			continue
@@ -122,7 +130,7 @@ func (w *TreeWatch) Add(folders []string) (added []string) {
 			w.add(name)
 		}
 		if w.watched[name] {
-			delete(w.tries, name)
+			delete(w.missed, name)
 			added = append(added, name)
 		}
 	}
@@ -149,7 +157,9 @@ func (w *TreeWatch) Heard() (folders []string, names bool) {
 		return slices.Sorted(maps.Keys(w.watched)), true
 	}
 	heard := map[string]bool{}
-	names = len(w.tries) > 0
+	w.mu.Lock()
+	names, w.again = w.again, false
+	w.mu.Unlock()
 	var buf [16 << 10]byte
 	for {
 		n, err := unix.Read(w.fd, buf[:])

@@ -13,9 +13,10 @@ import (
 func (h Header) Date() (time.Time, bool) { return parseDate(h.Get("Date")) }
 
 func parseDate(value []byte) (time.Time, bool) {
-	words := strings.FieldsFunc(string(uncommented(value[:min(len(value), 1000)])), func(r rune) bool {
-		return r == ' ' || r == '\t' || r == '\r' || r == '\n' || r == ','
-	})
+	text := strings.ReplaceAll(string(uncommented(value[:min(len(value), 1000)])), ",", " ")
+	text = strings.Join(strings.Fields(text), " ")
+	text = strings.NewReplacer(" : ", ":", " :", ":", ": ", ":").Replace(text) // an obsolete time
+	words := strings.Fields(text)
 	if len(words) > 0 && isWeekday(words[0]) {
 		words = words[1:]
 	}

@@ -251,6 +251,7 @@ func (c *connection) answer(req *login.Request) error {
 const refusalDelay = 2 * time.Second
 
 func (c *connection) password(req *login.Request) error {
+	start := time.Now()
 	var who *account
 	var slot *gate.Slot
 	err := checkPassword(req.Password)
@@ -258,7 +259,9 @@ func (c *connection) password(req *login.Request) error {
 		who, slot, err = c.check(req.Name, req.Password)
 	}
 	defer slot.Leave()
-	start := slot.Since()
+	if slot != nil {
+		start = slot.Since()
+	}
 	if errors.Is(err, login.ErrEOF) {
 		return err
 	}

@@ -56,7 +56,7 @@ func Add(path string, r Record, window time.Duration, maxPerUser int) error {
 	}
 	at, old := t.roomFor(r, records)
 	if at >= 0 {
-		r = old.joined(r)
+		r = old.joined(r, window)
 	} else if at, err = t.place(place); err != nil {
 		return err
 	}
@@ -67,10 +67,13 @@ func Add(path string, r Record, window time.Duration, maxPerUser int) error {
 	return t.sweep(at, window)
 }
 
-// joined returns the record with another login in it, or another visit.
-func (r Record) joined(next Record) Record {
+// joined returns the record with another login in it, or another visit. One that
+// counted no longer begins anew.
+func (r Record) joined(next Record, window time.Duration) Record {
+	if len(r.Live) > 0 || r.within(window) {
+		next.Logins, next.Relays = r.Logins+1, r.Relays
+	}
 	next.Live = append(r.Live, next.Live...)
-	next.Logins, next.Relays = r.Logins+1, r.Relays
 	return next
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -62,27 +63,31 @@ func read(path string, wanted func(line []byte) bool) (recs []Record, err error)
 // own, with the record that says so: exactly one user has logged in there who
 // has a live session or, but for LiveOnly, has come within the window.
 func (rule Rule) Sender(recs []Record, addr netip.Addr) (found Record, ok bool) {
-	if rule.Window == 0 {
-		return Record{}, false
+	if at := rule.sender(recs, addr); at >= 0 {
+		return recs[at], true
 	}
+	return Record{}, false
+}
+
+// sender returns the number of that record, -1 if there is none.
+func (rule Rule) sender(recs []Record, addr netip.Addr) int {
 	addr = addr.Unmap().WithZone("")
-	for _, p := range rule.Deny {
-		if p.Contains(addr) {
-			return Record{}, false
-		}
+	if rule.Window == 0 || slices.ContainsFunc(rule.Deny, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+		return -1
 	}
-	for _, r := range recs {
+	vouches, one := -1, -1
+	for i, r := range recs {
 		if !rule.counts(r, addr) {
 			continue
 		}
-		if found.User != "" && found.UID != r.UID {
-			return Record{}, false
+		if one >= 0 && recs[one].UID != r.UID {
+			return -1
 		}
-		if !r.Void || found.User == "" {
-			found = r
+		if one = i; !r.Void {
+			vouches = i
 		}
 	}
-	return found, found.User != "" && !found.Void
+	return vouches
 }
 
 // counts says whether a record says who is at an address now.
@@ -124,20 +129,18 @@ func Grant(path string, addr netip.Addr, rule Rule) (r Record, ok bool, err erro
 	}
 	defer unlock()
 	recs, places := t.at(addr)
-	if r, ok = rule.Sender(recs, addr); !ok {
-		return r, false, nil
+	at := rule.sender(recs, addr)
+	if at < 0 {
+		return Record{}, false, nil
 	}
-	first := r.First
+	recs[at].Relays++
+	err = t.put(places[at], recs[at].line())
+	r = recs[at]
 	for i := range recs {
 		if rule.counts(recs[i], r.Addr) && !recs[i].Void {
-			first = min(first, recs[i].First)
-		}
-		if recs[i].UID == r.UID && recs[i].Service == r.Service && recs[i].First == r.First {
-			r.Relays++
-			err = t.put(places[i], r.line())
+			r.First = min(r.First, recs[i].First)
 		}
 	}
-	r.First = first
 	return r, true, err
 }
 

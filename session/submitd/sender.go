@@ -79,20 +79,32 @@ func (s *server) author(h message.Header) (message.Header, error) {
 }
 
 // resent refuses a message that is said to be sent once more by somebody else. The
-// first fields say so; below them may be those of who sent it before: RFC 5322
-// section 3.6.6.
+// first fields say so; below them may be those of who sent it before, from the first
+// that comes once more or a Received on: RFC 5322 section 3.6.6.
 func (s *server) resent(h message.Header) error {
-	for _, name := range []string{"Resent-From", "Resent-Sender"} {
-		values := fields(h, name)
-		if len(values) == 0 {
-			continue
+	if values := fields(h, "Resent-From"); len(values) > 0 && !s.ownAll(values[0]) {
+		return reply(550, smtp.EnhancedCode{5, 7, 1}, "Resent-From: is not an address of %s", s.User)
+	}
+	seen := map[string]bool{}
+	for name, lines := range h.Fields() {
+		key := strings.ToLower(string(bytes.TrimRight(name, " \t")))
+		if seen[key] || key == "received" && len(seen) > 0 {
+			break
 		}
-		list, err := parseAddresses(values[0])
-		if err != nil || slices.ContainsFunc(list, func(a *mail.Address) bool { return !s.own.Own(a.Address) }) {
-			return reply(550, smtp.EnhancedCode{5, 7, 1}, "%s: is not an address of %s", name, s.User)
+		seen[key] = seen[key] || strings.HasPrefix(key, "resent-")
+		if key == "resent-sender" {
+			if _, value, _ := bytes.Cut(lines, []byte(":")); !s.ownAll(string(value)) {
+				return reply(550, smtp.EnhancedCode{5, 7, 1}, "Resent-Sender: is not an address of %s", s.User)
+			}
 		}
 	}
 	return nil
+}
+
+// ownAll says whether all addresses of a field are the user's.
+func (s *server) ownAll(value string) bool {
+	list, err := parseAddresses(strings.NewReplacer("\r", "", "\n", "").Replace(value))
+	return err == nil && !slices.ContainsFunc(list, func(a *mail.Address) bool { return !s.own.Own(a.Address) })
 }
 
 // A from is the addresses of From.
