@@ -53,6 +53,7 @@ func form(args []string, out io.Writer) error {
 			return err
 		}
 	default:
+		fmt.Fprintf(os.Stderr, "smailctl: no form %q\n", args[0])
 		return usageOf("form")
 	}
 	if now := currentForm(); now != args[0] {

@@ -92,6 +92,7 @@ func sockets(args []string, out io.Writer) error {
 		}
 		return nil
 	}
+	fmt.Fprintf(os.Stderr, "smailctl: no service %q\n", args[0])
 	return usageOf("sockets")
 }
 
