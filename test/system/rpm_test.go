@@ -12,7 +12,7 @@ import (
 // modes of what the .rpm installs, where it is not a plain file of root's.
 var rpmModes = map[string]string{
 	"/usr/sbin/smaild":                "755 root:root",
-	"/usr/sbin/smailctl":              "755 root:root",
+	"/usr/sbin/smailctl":              "711 root:root",
 	"/usr/libexec/smail/smail-front":  "711 root:root",
 	"/usr/libexec/smail/smail-imap":   "711 root:root",
 	"/usr/libexec/smail/smail-pop3":   "711 root:root",
