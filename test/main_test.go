@@ -255,7 +255,8 @@ func (h *host) deliver(u *user.User, text string) string {
 			h.t.Fatal(err)
 		}
 	}
-	name := fmt.Sprintf("%d.M%dP%d.test", time.Now().Unix(), time.Now().Nanosecond()/1000, os.Getpid())
+	now := time.Now()
+	name := fmt.Sprintf("%d.M%06dP%d.test", now.Unix(), now.Nanosecond()/1000, os.Getpid()) // they sort as they come
 	tmp := filepath.Join(dir, "tmp", name)
 	if err := os.WriteFile(tmp, []byte(text), 0o600); err != nil {
 		h.t.Fatal(err)
