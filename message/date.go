@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -12,12 +11,13 @@ import (
 // it, a time that makes no sense is 00:00:00, and a zone UTC.
 func (h Header) Date() (time.Time, bool) { return parseDate(h.Get("Date")) }
 
+// closeUp takes out what an obsolete time has around its colons.
+var closeUp = strings.NewReplacer(" : ", ":", " :", ":", ": ", ":")
+
 func parseDate(value []byte) (time.Time, bool) {
 	text := strings.ReplaceAll(string(uncommented(value[:min(len(value), 1000)])), ",", " ")
-	text = strings.Join(strings.Fields(text), " ")
-	text = strings.NewReplacer(" : ", ":", " :", ":", ": ", ":").Replace(text) // an obsolete time
-	words := strings.Fields(text)
-	if len(words) > 0 && isWeekday(words[0]) {
+	words := strings.Fields(closeUp.Replace(strings.Join(strings.Fields(text), " ")))
+	if len(words) > 0 && nameOf(words[0], weekdays) > 0 {
 		words = words[1:]
 	}
 	if len(words) > 0 && strings.Count(words[0], "-") == 2 { // 5-Jun-2026
@@ -26,12 +26,12 @@ func parseDate(value []byte) (time.Time, bool) {
 	if len(words) < 3 {
 		return time.Time{}, false
 	}
-	if monthOf(words[0]) != 0 { // asctime(3): Jun 5 01:02:03 [zone] 2026
+	if nameOf(words[0], months) > 0 { // asctime(3): Jun 5 01:02:03 [zone] 2026
 		last := len(words) - 1
 		words = append([]string{words[1], words[0], words[last]}, words[2:last]...)
 	}
 	day, err := strconv.Atoi(words[0])
-	month, year := monthOf(words[1]), yearOf(words[2])
+	month, year := time.Month(nameOf(words[1], months)), yearOf(words[2])
 	if err != nil || month == 0 || year < 0 {
 		return time.Time{}, false
 	}
@@ -49,28 +49,22 @@ func parseDate(value []byte) (time.Time, bool) {
 	return t, day > 0 && t.Day() == day // there is no 31st of June
 }
 
-var weekdays = []byte("SUNMONTUEWEDTHUFRISAT")
+const (
+	weekdays = "SUNMONTUEWEDTHUFRISAT"
+	months   = "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"
+)
 
-func isWeekday(word string) bool {
-	i := -1
-	if len(word) >= 3 {
-		i = bytes.Index(weekdays, []byte(strings.ToUpper(word[:3])))
-	}
-	return i >= 0 && i%3 == 0
-}
-
-const months = "JANFEBMARAPRMAYJUNJULAUGSEPOCTNOVDEC"
-
-// monthOf returns 0 where there is none of that name.
-func monthOf(word string) time.Month {
+// nameOf returns which of the names a word is, in full or by three letters; the first
+// is 1, none 0.
+func nameOf(word, names string) int {
 	if len(word) < 3 {
 		return 0
 	}
-	i := strings.Index(months, strings.ToUpper(word[:3]))
+	i := strings.Index(names, strings.ToUpper(word[:3]))
 	if i < 0 || i%3 != 0 {
 		return 0
 	}
-	return time.Month(i/3 + 1)
+	return i/3 + 1
 }
 
 // yearOf reads one of two digits or more, -1 for nonsense.
