@@ -24,7 +24,7 @@ import (
 //	key 8 | seen 4, seconds since boot | level 1 | 0 3 | tags 4 × 2
 //
 // The secret keys all hashes, so that nobody can choose names that meet in one
-// bucket. A tag is 16 bits of the hash of a wrong password: enough to know it
+// bucket. A tag is 15 bits of the hash of a wrong password: enough to know it
 // again, too little to learn it.
 const (
 	penaltyMagic = "smailpn1"
@@ -85,16 +85,8 @@ func (p *Penalties) load() error {
 			return err
 		}
 		// With all its pages: what is entered later must find room in a full /run.
-		err := syscall.EINTR
-		for err == syscall.EINTR {
-			err, _ = syscall.Fallocate(int(p.f.Fd()), 0, 0, fileBytes).(syscall.Errno)
-		}
-		if err == syscall.EOPNOTSUPP {
-			if _, err := p.f.WriteAt(make([]byte, fileBytes), 0); err != nil {
-				return err
-			}
-		} else if err != 0 {
-			return os.NewSyscallError("fallocate", err)
+		if _, err := p.f.WriteAt(make([]byte, fileBytes), 0); err != nil {
+			return err
 		}
 		if _, err := p.f.WriteAt(header, 0); err != nil {
 			return err

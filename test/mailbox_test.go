@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// smailctlOf runs smailctl for one of the host's accounts.
+// smailctl runs smailctl for one of the host's accounts.
 func (h *host) smailctl(args ...string) (string, bool) {
 	h.t.Helper()
 	conf := h.write("ctl.conf", "")

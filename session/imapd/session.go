@@ -76,7 +76,7 @@ type counters struct {
 	appended, copied, expunged int
 }
 
-// Done is what a session did, for its log line.
+// done says what a session did, for its log line.
 func (s *session) done() []string {
 	var pairs []string
 	for _, c := range []struct {
