@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"smail/imap"
+	"smail/internal/pages"
 	"smail/maildir"
 	"smail/message"
 )
@@ -83,12 +84,7 @@ func (q *query) run() (places []int, err error) {
 
 func (q *query) runCheap() (places []int, err error) {
 	if set, clear, ok := masks(q.key); ok {
-		for i := range q.box.exists {
-			if flags, gone := q.box.Flags(i); flags&set == set && flags&clear == 0 && !gone {
-				places = append(places, i)
-			}
-		}
-		return places, nil
+		return q.masked(set, clear), nil
 	}
 	r := &reading{s: q.s, box: q.box}
 	for i := range q.box.exists {
@@ -105,6 +101,17 @@ func (q *query) runCheap() (places []int, err error) {
 		}
 	}
 	return places, nil
+}
+
+// masked returns the places of the messages that have some flags and lack others.
+func (q *query) masked(set, clear maildir.Flags) []int {
+	places := pages.Room[int](min(q.box.exists, 4096))
+	for i := range q.box.exists {
+		if flags, gone := q.box.Flags(i); flags&set == set && flags&clear == 0 && !gone {
+			places = append(places, i)
+		}
+	}
+	return places
 }
 
 // runAhead evaluates the query on all cores, and adds the places of the messages
