@@ -1,7 +1,9 @@
 package maildir
 
 import (
+	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +18,24 @@ type mapping struct {
 	mapped []byte // what b was before it was held
 	held   bool
 	lo, hi uint64 // what was written since
+}
+
+// ErrCutShort is what Guard returns: the next who opens the folder makes its index anew.
+var ErrCutShort = errors.New("the index was cut short")
+
+// Guard calls a function that reads a folder, and returns ErrCutShort where a file
+// of the index was cut short while it was mapped. The folder is then to be left.
+func Guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		failure := recover()
+		if _, fault := failure.(interface{ Addr() uintptr }); fault {
+			err = ErrCutShort
+		} else if failure != nil {
+			panic(failure)
+		}
+	}()
+	return f()
 }
 
 // hold gathers what is written until release: many small changes of a large

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -200,20 +199,13 @@ func (s *session) command() error {
 	return s.reply(err)
 }
 
-// carryOut ends the session in order where a file of the index was cut short while it
-// was mapped. The next session makes it anew.
-func (s *session) carryOut(h handler, uid bool) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		failure := recover()
-		if _, fault := failure.(interface{ Addr() uintptr }); fault {
-			err = errors.New("the index was cut short")
-			s.lost, s.box = err, nil // half of an answer may be on its way
-		} else if failure != nil {
-			panic(failure)
-		}
-	}()
-	return h(s, uid)
+// carryOut ends the session in order where a file of the index was cut short.
+func (s *session) carryOut(h handler, uid bool) error {
+	err := maildir.Guard(func() error { return h(s, uid) })
+	if err == maildir.ErrCutShort {
+		s.lost, s.box = err, nil // half of an answer may be on its way
+	}
+	return err
 }
 
 // tellNews tells of what NOTIFY asks for, before the client is waited for. What

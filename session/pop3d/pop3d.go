@@ -71,7 +71,7 @@ func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
 	s := &session{Options: o, ahead: ahead{i: -1}, sizes: map[int]int64{}, w: bufio.NewWriterSize(conn, bufferBytes)}
 	s.r = bufio.NewReaderSize(flushingReader{s, conn}, 4<<10)
 	defer s.w.Flush()
-	if err := s.open(); err != nil {
+	if err := maildir.Guard(s.open); err != nil {
 		Refuse(s.w, err)
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
 	for err == nil {
 		var line string
 		if line, err = pop3.ReadLine(s.r); err == nil {
-			err = s.execute(pop3.Parse(line))
+			err = maildir.Guard(func() error { return s.execute(pop3.Parse(line)) })
 		}
 	}
 	switch {
