@@ -2,6 +2,7 @@ package imap
 
 import (
 	"bufio"
+	"slices"
 	"strings"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -25,6 +26,21 @@ type FetchItems struct {
 	ChangedSince *uint64       // RFC 7162 section 3.1.4.1
 	Vanished     bool          // section 3.2.6
 	Partial      *PartialRange // RFC 9394 section 3.4
+}
+
+// Merge adds what another list asks for, but not how it selects messages.
+func (f *FetchItems) Merge(o *FetchItems) {
+	f.Lazy = o.Lazy && (f.Lazy || !f.Preview) || f.Lazy && !o.Preview
+	for item, also := range map[*bool]bool{&f.Flags: o.Flags, &f.UID: o.UID, &f.InternalDate: o.InternalDate, &f.Size: o.Size,
+		&f.Envelope: o.Envelope, &f.Body: o.Body, &f.BodyStructure: o.BodyStructure, &f.ModSeq: o.ModSeq,
+		&f.EmailID: o.EmailID, &f.ThreadID: o.ThreadID, &f.SaveDate: o.SaveDate, &f.Preview: o.Preview} {
+		*item = *item || also
+	}
+	for _, section := range o.Sections {
+		if !slices.ContainsFunc(f.Sections, func(s Section) bool { return s.Label == section.Label && s.Peek == section.Peek }) {
+			f.Sections = append(f.Sections, section)
+		}
+	}
 }
 
 // A Section is BODY[...], BINARY[...], BINARY.SIZE[...] or one of the old names

@@ -25,10 +25,12 @@ type NotifyGroup struct {
 func (g *NotifyGroup) Has(event string) bool { return slices.Contains(g.Events, event) }
 
 // notifyEvents are the events that are supported.
-var notifyEvents = []string{"FLAGCHANGE", "MAILBOXNAME", "MESSAGEEXPUNGE", "MESSAGENEW", "SUBSCRIPTIONCHANGE"}
+var notifyEvents = []string{"FLAGCHANGE", "MAILBOXMETADATACHANGE", "MAILBOXNAME", "MESSAGEEXPUNGE", "MESSAGENEW",
+	"SERVERMETADATACHANGE", "SUBSCRIPTIONCHANGE"}
 
 // errBadEvent: RFC 5465 section 5.
-var errBadEvent = No("BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)", "Some of these events are not supported")
+var errBadEvent = No("BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange"+
+	" MailboxMetadataChange ServerMetadataChange)", "Some of these events are not supported")
 
 // maxGroups bounds what one NOTIFY may ask for.
 const maxGroups = 100
@@ -113,7 +115,7 @@ func (d *Decoder) notifyEvent(g *NotifyGroup) bool {
 	if !slices.Contains(notifyEvents, event) {
 		return d.fail(errBadEvent)
 	}
-	if g.ofSelected() && (event == "MAILBOXNAME" || event == "SUBSCRIPTIONCHANGE") { // section 6.1
+	if g.ofSelected() && !strings.HasPrefix(event, "MESSAGE") && event != "FLAGCHANGE" { // section 6.1
 		return d.fail(Bad("%s is no event of the selected mailbox", event))
 	}
 	g.Events = append(g.Events, event)
@@ -127,5 +129,18 @@ func (d *Decoder) notifyEvent(g *NotifyGroup) bool {
 		return d.fail(Bad("Only of the selected mailbox messages can be fetched"))
 	}
 	g.New = &FetchItems{}
-	return d.SP() && d.List(func() bool { return d.fetchItem(g.New, false) })
+	return d.SP() && d.newItems(g.New)
+}
+
+// newItems takes the list of what is to be fetched of each message that comes.
+func (d *Decoder) newItems(f *FetchItems) bool {
+	empty := true
+	ok := d.List(func() bool {
+		empty = false
+		return d.fetchItem(f, false)
+	})
+	if ok && empty {
+		return d.expected("a FETCH item")
+	}
+	return ok
 }

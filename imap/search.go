@@ -19,6 +19,7 @@ type Search struct {
 type ReturnOptions struct {
 	Min, Max, All, Count, Save, Update, Context bool
 	Partial                                     *PartialRange
+	New                                         *FetchItems // of messages that come: RFC 5465 section 7
 }
 
 // A SearchKey is one condition of SEARCH: RFC 3501 section 6.4.4.
@@ -144,7 +145,7 @@ func (d *Decoder) returnOptions(o *ReturnOptions) bool {
 			"UPDATE": &o.Update, "CONTEXT": &o.Context}
 		if flag := flags[name]; flag != nil {
 			*flag = true
-			return true
+			return name != "UPDATE" || d.updateItems(o)
 		}
 		if name != "PARTIAL" {
 			return d.fail(Bad("Unknown RETURN option"))
@@ -160,6 +161,15 @@ func (d *Decoder) returnOptions(o *ReturnOptions) bool {
 		return d.fail(Bad("ALL and PARTIAL exclude each other"))
 	}
 	return ok
+}
+
+// updateItems takes what UPDATE wants of messages that come: RFC 5465 section 7.
+func (d *Decoder) updateItems(o *ReturnOptions) bool {
+	if !d.ahead(" (") {
+		return d.err == nil
+	}
+	o.New = &FetchItems{}
+	return d.SP() && d.newItems(o.New)
 }
 
 func (d *Decoder) searchKey(k *SearchKey, depth int, count *int) bool {

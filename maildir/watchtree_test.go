@@ -14,8 +14,7 @@ import (
 func TestTreeWatchWithoutInotify(t *testing.T) {
 	w := &TreeWatch{store: newStore(t), fd: -1, watched: map[string]bool{}}
 	w.Add([]string{Inbox, "Work"})
-	folders, names := w.Heard()
-	want(t, "heard", fmt.Sprint(folders, names), "[INBOX Work] true")
+	want(t, "heard", fmt.Sprint(w.Heard()), "{[INBOX Work] [] true map[]}")
 }
 
 // TestTreeWatchHalfMade: folders that are not all there are looked for again, but not
@@ -24,7 +23,7 @@ func TestTreeWatchHalfMade(t *testing.T) {
 	s := newStore(t)
 	var woken atomic.Int64
 	changed := make(chan bool, 1)
-	w := s.WatchTree([]string{Inbox}, func() {
+	w := s.WatchTree([]string{Inbox}, false, func() {
 		woken.Add(1)
 		select {
 		case changed <- true:
@@ -42,7 +41,7 @@ func TestTreeWatchHalfMade(t *testing.T) {
 	}
 	added := map[string]bool{}
 	turn := func() {
-		if _, again := w.Heard(); again {
+		if w.Heard().Names {
 			for _, name := range w.Add(names) {
 				added[name] = true
 			}

@@ -17,6 +17,15 @@ type context struct {
 	key  imap.SearchKey // as the client sent it
 	sort []imap.SortKey // nil: SEARCH
 	hits []uint32       // UIDs, in the order of the result
+
+	fetch *imap.FetchItems // what is sent of new messages that come into it: RFC 5465 section 7
+}
+
+// An addition is a message that has come into a result.
+type addition struct {
+	c     *context
+	at    int // where in it
+	place int
 }
 
 // maxContexts bounds the searches of one session that are kept up to date.
@@ -96,14 +105,14 @@ func (s *session) tellRemoved(changed []int, expunge bool) error {
 	return nil
 }
 
-// tellAdded tells which messages have come into a result: among those that have
-// changed, and those from place first on, which are new.
-func (s *session) tellAdded(changed []int, first int) error {
+// additions puts messages into the results: of those that have changed, and those from
+// place first on, which are new.
+func (s *session) additions(changed []int, first int) (added []addition, err error) {
 	for place := first; place < s.box.exists; place++ {
 		changed = append(changed, place)
 	}
 	if len(changed) == 0 {
-		return nil
+		return nil, nil
 	}
 	for _, c := range s.box.contexts {
 		known := make(map[uint32]bool, len(c.hits))
@@ -118,7 +127,7 @@ func (s *session) tellAdded(changed []int, first int) error {
 			known[m.UID] = true
 			hit, err := s.hits(c, place)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if !hit {
 				continue
@@ -128,13 +137,13 @@ func (s *session) tellAdded(changed []int, first int) error {
 				continue
 			}
 			if err != nil {
-				return err
+				return nil, err
 			}
 			c.hits = slices.Insert(c.hits, at, m.UID)
-			s.tellChange(c, "ADDTO", at, m.UID, place)
+			added = append(added, addition{c, at, place})
 		}
 	}
-	return nil
+	return added, nil
 }
 
 // hits says whether a message is in a context's result.

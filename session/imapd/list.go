@@ -70,22 +70,7 @@ func (s *session) listOne(l *imap.List, m *listed, all *roles.Listing) error {
 	case !l.Subscribed && !m.exists && !m.children:
 		return nil
 	}
-	attrs := []goimap.Flag{goimap.Flag(goimap.MailboxAttrHasNoChildren)}
-	if m.children {
-		attrs[0] = goimap.Flag(goimap.MailboxAttrHasChildren)
-	}
-	if !m.exists && (l.Extended || s.on.rev2) { // RFC 5258 section 3
-		attrs = append(attrs, goimap.Flag(goimap.MailboxAttrNonExistent))
-	} else if !m.exists {
-		attrs = append(attrs, goimap.Flag(goimap.MailboxAttrNoSelect))
-	}
-	if m.subscribed && (l.Subscribed || l.ReturnSubscribed) {
-		attrs = append(attrs, goimap.Flag(goimap.MailboxAttrSubscribed))
-	}
-	if use != "" {
-		attrs = append(attrs, goimap.Flag(use))
-	}
-	s.w.Raw("* LIST ").Flags(attrs).Raw(` "` + separator + `" `).Mailbox(m.name)
+	s.tellListed(m, attributes(m, use, l.Extended || s.on.rev2, l.Subscribed || l.ReturnSubscribed))
 	if m.childInfo {
 		s.w.Raw(` ("CHILDINFO" ("SUBSCRIBED"))`)
 	}
@@ -94,6 +79,32 @@ func (s *session) listOne(l *imap.List, m *listed, all *roles.Listing) error {
 		return s.listMore(l, m, all)
 	}
 	return nil
+}
+
+// attributes returns a mailbox's: RFC 5258 section 3. The older way to say that it does
+// not exist is another's, and subscriptions are for those who ask.
+func attributes(m *listed, use string, extended, subscribed bool) []goimap.Flag {
+	attrs := []goimap.Flag{goimap.Flag(goimap.MailboxAttrHasNoChildren)}
+	if m.children {
+		attrs[0] = goimap.Flag(goimap.MailboxAttrHasChildren)
+	}
+	if !m.exists && extended {
+		attrs = append(attrs, goimap.Flag(goimap.MailboxAttrNonExistent))
+	} else if !m.exists {
+		attrs = append(attrs, goimap.Flag(goimap.MailboxAttrNoSelect))
+	}
+	if m.subscribed && subscribed {
+		attrs = append(attrs, goimap.Flag(goimap.MailboxAttrSubscribed))
+	}
+	if use != "" {
+		attrs = append(attrs, goimap.Flag(use))
+	}
+	return attrs
+}
+
+// tellListed begins a LIST response.
+func (s *session) tellListed(m *listed, attrs []goimap.Flag) {
+	s.w.Raw("* LIST ").Flags(attrs).Raw(` "` + separator + `" `).Mailbox(m.name)
 }
 
 // listMore sends what LIST wants of a mailbox besides. What cannot be told is

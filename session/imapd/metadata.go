@@ -142,6 +142,9 @@ func (s *session) setMetadata(bool) error {
 	if err != nil {
 		return err
 	}
+	for _, e := range changes {
+		s.ownNote(folder, e.Name, e.Value)
+	}
 	return s.finish(true, "", "SETMETADATA done")
 }
 

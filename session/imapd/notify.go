@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	goimap "github.com/emersion/go-imap/v2"
-
 	"smail/imap"
 	"smail/maildir"
 	"smail/session/roles"
@@ -16,8 +14,9 @@ import (
 type notifier struct {
 	groups        []imap.NotifyGroup
 	watch         *maildir.TreeWatch
-	told          map[string]string // the last STATUS of each folder
-	folders       []string          // that the client was told of
+	told          map[string]string            // the last STATUS of each folder
+	notes         map[string]map[string][]byte // the metadata of folders, of the server for "", as far as they are told
+	folders       []string                     // that the client was told of
 	subscriptions []string
 }
 
@@ -35,12 +34,13 @@ func (s *session) notify(bool) error {
 	if err != nil {
 		return err
 	}
-	nt := &notifier{groups: n.Groups, told: map[string]string{}, folders: all.Folders}
-	if nt.subscriptions, err = s.Store.Subscriptions(); err != nil {
+	nt := &notifier{groups: n.Groups, told: map[string]string{}, notes: map[string]map[string][]byte{}, folders: all.Folders}
+	if nt.subscriptions, err = s.subscriptions(all); err != nil {
 		return err
 	}
-	nt.watch = s.Store.WatchTree(all.Folders, s.conn.Interrupt)
+	nt.watch = s.Store.WatchTree(all.Folders, nt.hasNotes(), s.conn.Interrupt)
 	s.notifying = nt
+	s.ownNotes()
 	for _, folder := range all.Folders { // how they are now need not be told again
 		if all.Offered[folder] || !s.wantsStatus(folder) {
 			continue
@@ -120,35 +120,49 @@ func (s *session) updateUnasked() error {
 
 // news tells of what was heard, between commands and in IDLE.
 func (s *session) news() error {
-	heard, names := s.notifying.watch.Heard()
-	if s.box != nil && slices.Contains(heard, s.box.Name) {
+	heard := s.notifying.watch.Heard()
+	if s.box != nil && slices.Contains(heard.Folders, s.box.Name) {
 		if err := s.updateUnasked(); err != nil {
 			return err
 		}
 	}
-	if names {
-		watched, err := s.newNames()
+	if heard.Names {
+		watched, err := s.newNames(heard.Renamed)
 		if err != nil {
 			return err
 		}
-		heard = union(heard, watched) // mail may have come before it was watched
+		heard.Folders = union(heard.Folders, watched) // mail may have come before it was watched
+		heard.Metadata = union(heard.Metadata, watched)
 	}
-	for _, folder := range heard {
-		if s.isSelected(folder) || !s.wantsStatus(folder) || !s.Store.Exists(folder) {
-			continue
-		}
-		text, err := s.statusText(folder)
-		if errors.Is(err, maildir.ErrNoFolder) || err != nil && !s.Store.Exists(folder) { // it is just being deleted
-			continue
-		}
-		if err != nil {
+	for _, folder := range heard.Metadata {
+		if err := s.newNotes(folder); err != nil {
 			return err
 		}
-		told, known := s.notifying.told[folder]
-		s.notifying.told[folder] = text
-		if told != text && (known || !strings.HasPrefix(text, "MESSAGES 0 ")) { // else it is as LIST let expect
-			s.tellNotified(folder)
+	}
+	for _, folder := range heard.Folders {
+		if err := s.newStatus(folder); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// newStatus tells how a folder is that is not selected, if that is new.
+func (s *session) newStatus(folder string) error {
+	if s.isSelected(folder) || !s.wantsStatus(folder) || !s.Store.Exists(folder) {
+		return nil
+	}
+	text, err := s.statusText(folder)
+	if errors.Is(err, maildir.ErrNoFolder) || err != nil && !s.Store.Exists(folder) { // it is just being deleted
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	told, known := s.notifying.told[folder]
+	s.notifying.told[folder] = text
+	if told != text && (known || !strings.HasPrefix(text, "MESSAGES 0 ")) { // else it is as LIST let expect
+		s.tellNotified(folder)
 	}
 	return nil
 }
@@ -169,23 +183,9 @@ func (s *session) tellNotified(folder string) {
 	}
 }
 
-// ownNames takes note of folders and subscriptions that this session has changed, of
-// which it is not told: RFC 5465 section 5.
-func (s *session) ownNames() {
-	if nt := s.notifying; nt != nil {
-		if all, err := roles.List(s.Store); err == nil {
-			nt.folders = all.Folders
-			nt.watch.Add(all.Folders)
-		}
-		if names, err := s.Store.Subscriptions(); err == nil {
-			nt.subscriptions = names
-		}
-	}
-}
-
 // ownMessages takes note of messages that this session has put into a folder.
 func (s *session) ownMessages(folder string, first, last uint32) {
-	if g := s.selectedGroup(); g != nil && g.New != nil && s.isSelected(folder) {
+	if s.isSelected(folder) && s.fetchesNew() {
 		s.box.own = append(s.box.own, imap.NumRange{Start: first, Stop: last})
 	}
 	if s.notifying != nil && !s.isSelected(folder) && s.wantsStatus(folder) {
@@ -195,72 +195,56 @@ func (s *session) ownMessages(folder string, first, last uint32) {
 	}
 }
 
-// newNames tells of folders and subscriptions that have come or gone: RFC 5465
-// section 5.4 and 5.5. It returns the folders that are watched from now on.
-func (s *session) newNames() (watched []string, err error) {
-	all, err := roles.List(s.Store)
-	if err != nil {
-		return nil, err
-	}
-	subscriptions, err := s.Store.Subscriptions()
-	if err != nil {
-		return nil, err
-	}
-	nt := s.notifying
-	before, subscribed := nt.folders, nt.subscriptions
-	nt.folders, nt.subscriptions = all.Folders, subscriptions
-	watched = nt.watch.Add(all.Folders)
-	for _, folder := range union(before, all.Folders) {
-		now := slices.Contains(all.Folders, folder)
-		if now == slices.Contains(before, folder) {
-			continue
-		}
-		if !now {
-			delete(nt.told, folder)
-			s.tellName(folder, "MAILBOXNAME", goimap.MailboxAttrNonExistent)
-		} else {
-			s.tellName(folder, "MAILBOXNAME", goimap.MailboxAttr(all.Use[folder]))
-		}
-	}
-	for _, folder := range union(subscribed, subscriptions) {
-		now := slices.Contains(subscriptions, folder)
-		if now == slices.Contains(subscribed, folder) {
-			continue
-		}
-		if now {
-			s.tellName(folder, "SUBSCRIPTIONCHANGE", goimap.MailboxAttrSubscribed)
-		} else {
-			s.tellName(folder, "SUBSCRIPTIONCHANGE", "")
-		}
-	}
-	return watched, nil
-}
-
-// tellName sends a LIST response if the client wants such of the folder.
-func (s *session) tellName(folder, event string, attr goimap.MailboxAttr) {
-	name, ok := s.mailboxName(folder)
-	if !ok || !s.wants(folder, event) {
-		return
-	}
-	s.w.Raw("* LIST (" + string(attr) + `) "` + separator + `" `).Mailbox(name).CRLF()
-}
-
-// fetchNew sends what the client wants of messages from place first on, which
-// are new, and not its own: RFC 5465 section 5.2.
-func (s *session) fetchNew(first int) error {
+// fetchesNew says whether the client wants anything of messages that come.
+func (s *session) fetchesNew() bool {
 	g := s.selectedGroup()
-	if g == nil || g.New == nil || first >= s.box.exists {
+	return g != nil && g.New != nil || slices.ContainsFunc(s.box.contexts, func(c *context) bool { return c.fetch != nil })
+}
+
+// fetchNew sends what the client wants of messages from place first on, which are
+// new, and not its own: by NOTIFY (RFC 5465 section 5.2), and by searches that they
+// have come into (section 7).
+func (s *session) fetchNew(first int, added []addition) error {
+	if first >= s.box.exists || !s.fetchesNew() {
 		return nil
 	}
-	places := make([]int, 0, s.box.exists-first)
-	for place := first; place < s.box.exists; place++ {
-		if !s.box.own.Contains(s.box.Message(place).UID) {
-			places = append(places, place)
+	sources, wanted := []*imap.FetchItems{}, make([]uint16, s.box.exists-first) // by message: which of the sources
+	want := func(place int, items *imap.FetchItems) {
+		if items == nil || place < first || s.box.own.Contains(s.box.Message(place).UID) {
+			return
+		}
+		if !slices.Contains(sources, items) { // NOTIFY's, and maxContexts
+			sources = append(sources, items)
+		}
+		wanted[place-first] |= 1 << slices.Index(sources, items)
+	}
+	if g := s.selectedGroup(); g != nil {
+		for place := first; place < s.box.exists; place++ {
+			want(place, g.New)
 		}
 	}
+	for _, a := range added {
+		want(a.place, a.c.fetch)
+	}
 	s.box.own = nil
-	items := *g.New
-	items.UID = true
-	_, err := s.fetchAll(places, &items)
-	return err
+	for i := 0; i < len(wanted); {
+		var places []int
+		from := wanted[i]
+		for ; i < len(wanted) && wanted[i] == from; i++ {
+			places = append(places, first+i)
+		}
+		items := imap.FetchItems{UID: true}
+		for k, source := range sources {
+			if from&(1<<k) != 0 {
+				items.Merge(source)
+			}
+		}
+		if from == 0 {
+			continue
+		}
+		if _, err := s.fetchAll(places, &items); err != nil {
+			return err
+		}
+	}
+	return nil
 }

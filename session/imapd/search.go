@@ -49,7 +49,7 @@ func (s *session) answerSearch(name string, uid bool, keys []imap.SortKey, cmd *
 		if slices.ContainsFunc(s.box.contexts, func(c *context) bool { return c.tag == s.tag }) { // RFC 5267 section 4.3
 			return imap.Bad("A search with this tag is kept up to date")
 		}
-		kept.key = cmd.Key.Clone()
+		kept.key, kept.fetch = cmd.Key.Clone(), cmd.Return.New
 		kept.key.Fix(s.saved, s.box.uidsOf)
 	}
 	numbered := !uid || cmd.Key.HasNumbers() // before they are resolved

@@ -55,10 +55,17 @@ func (s *session) update(expunge bool) error {
 			s.w.Raw("* ").Num(uint32(recent)).Raw(" RECENT").CRLF()
 		}
 	}
-	if err := s.fetchNew(first); err != nil {
+	added, err := s.additions(all, first)
+	if err != nil {
 		return err
 	}
-	return s.tellAdded(all, first)
+	if err := s.fetchNew(first, added); err != nil {
+		return err
+	}
+	for _, a := range added {
+		s.tellChange(a.c, "ADDTO", a.at, b.Message(a.place).UID, a.place)
+	}
+	return nil
 }
 
 // withoutGone returns what places are called when those that are gone have none
