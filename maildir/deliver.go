@@ -268,12 +268,16 @@ func (d *Delivery) CommitNew() error {
 	if err := d.settle(time.Time{}); err != nil {
 		return err
 	}
+	if err := d.folder.store.makeRoom(d.size, 1); err != nil {
+		return err
+	}
 	if err := d.sync(); err != nil {
 		return err
 	}
 	if err := d.show(d.folder.new, d.key); err != nil {
 		return err
 	}
+	d.folder.store.charge(d.size, 1)
 	return d.folder.syncDir(d.folder.new)
 }
 

@@ -139,14 +139,17 @@ func (s *Store) charge(size, count int64) {
 	writeAll(fd, fmt.Appendf(nil, "%d %d\n", size, count))
 }
 
-// recount counts all messages and replaces maildirsize.
+// recount counts all messages and replaces maildirsize, but not where something came
+// or went meanwhile: its line is in the file, and it may have been counted or not.
 func (s *Store) recount(q *quota) error {
 	folders, err := s.Folders()
 	if err != nil {
 		return fmt.Errorf("quota: %w", err)
 	}
 	q.bytes, q.count = 0, 0
-	for _, name := range folders {
+	before := make([][2]unix.Timespec, len(folders))
+	for i, name := range folders {
+		before[i] = s.changeTimes(name)
 		f, err := s.open(name, true)
 		if err != nil {
 			continue // deleted meanwhile
@@ -157,27 +160,46 @@ func (s *Store) recount(q *quota) error {
 			return err
 		}
 	}
+	for i, name := range folders {
+		if s.changeTimes(name) != before[i] {
+			return nil
+		}
+	}
+	s.writeQuota(q)
+	return nil
+}
+
+// changeTimes returns when something last came or went in a folder.
+func (s *Store) changeTimes(folder string) (times [2]unix.Timespec) {
+	for i, sub := range []string{"cur", "new"} {
+		var st unix.Stat_t
+		if unix.Stat(filepath.Join(s.path(folder), sub), &st) == nil {
+			times[i] = st.Mtim
+		}
+	}
+	return times
+}
+
+// writeQuota replaces maildirsize. Where that fails, what was counted counts.
+func (s *Store) writeQuota(q *quota) {
 	dir, err := unix.Open(s.root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("quota: %w", err)
+		return
 	}
 	defer unix.Close(dir)
 	tmp := "tmp/" + newKey() + ".size"
 	fd, err := unix.Openat(dir, tmp, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return
+	}
+	err = writeAll(fd, fmt.Appendf(nil, "%s\n%d %d\n", q.limits, q.bytes, q.count))
+	unix.Close(fd)
 	if err == nil {
-		err = writeAll(fd, fmt.Appendf(nil, "%s\n%d %d\n", q.limits, q.bytes, q.count))
-		unix.Close(fd)
-		if err == nil {
-			err = unix.Renameat(dir, tmp, dir, quotaName)
-		}
-		if err != nil {
-			unix.Unlinkat(dir, tmp, 0)
-		}
+		err = unix.Renameat(dir, tmp, dir, quotaName)
 	}
 	if err != nil {
-		return nil // it can still be read: what was counted counts
+		unix.Unlinkat(dir, tmp, 0)
 	}
-	return nil
 }
 
 // addUp adds a folder's messages to a quota.

@@ -2,6 +2,7 @@ package maildir
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,56 @@ func TestQuota(t *testing.T) {
 	want(t, "a folder is deleted", size(), "3000S,6C\n1 1\n")
 	if left := files(t, s, "tmp"); len(left) > 1 { // the session's lock is there
 		t.Errorf("left in tmp: %v", left)
+	}
+}
+
+// TestQuotaUnsteady: what is counted while messages come and go replaces nothing, and
+// what CommitNew brings counts, too.
+func TestQuotaUnsteady(t *testing.T) {
+	s := newStore(t)
+	for i := range 5000 {
+		put(t, s, fmt.Sprintf("new/1700000000.M%dP1.h", i), "12345")
+	}
+	const before = "30000S\n5 1\nnonsense\n"
+	put(t, s, quotaName, before)
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for path := filepath.Join(s.root, "new", "1700000001.M1P1.h"); ; {
+			select {
+			case <-stop:
+				return
+			default:
+				os.WriteFile(path, nil, 0o600)
+				os.Remove(path)
+			}
+		}
+	}()
+	if q, ok, err := s.Quota(); !ok || err != nil || q.Messages < 5000 {
+		t.Errorf("counted %v, %v, %v", q, ok, err)
+	}
+	size := func() string {
+		b, _ := os.ReadFile(filepath.Join(s.root, quotaName))
+		return string(b)
+	}
+	want(t, "while they come and go", size(), before)
+	close(stop)
+	<-stopped
+	f := open(t, s, Inbox)
+	commit := func(text string) error {
+		d, err := f.NewDelivery()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Write([]byte(text))
+		return d.CommitNew()
+	}
+	if err := commit("1234567"); err != nil {
+		t.Error(err)
+	}
+	want(t, "delivered", size(), "30000S\n25000 5000\n7 1\n")
+	if err := commit(strings.Repeat("x", 6000)); !errors.Is(err, unix.EDQUOT) {
+		t.Errorf("too much: %v", err)
 	}
 }
 
