@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"smail/internal/seccomp"
+	"smail/login"
 )
 
 // checkRights ends a session that is root, could become root again, or has a
@@ -119,25 +120,30 @@ func Confine(maildir string) error {
 	if err != nil {
 		return err
 	}
-	return refuseCalls()
+	return refuseCalls(append(connecting, outward...))
 }
 
-// outward are the system calls by which a session could reach what Landlock does not
-// keep from it: an agent or a bus of the user's behind a Unix socket would do anything
-// in his name.
-var outward = []uint32{unix.SYS_SOCKET, unix.SYS_CONNECT, unix.SYS_BIND, unix.SYS_EXECVE, unix.SYS_EXECVEAT,
-	unix.SYS_IO_URING_SETUP, unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD}
+// connecting are the system calls by which a session could reach what Landlock does
+// not keep from it: an agent or a bus of the user's behind a Unix socket would do
+// anything in his name.
+var connecting = []uint32{unix.SYS_SOCKET, unix.SYS_CONNECT, unix.SYS_BIND}
+
+// outward are those that a session which hands mail on does without, too.
+var outward = []uint32{unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_IO_URING_SETUP, unix.SYS_PTRACE,
+	unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD}
 
 // x32 marks calls by the numbers of another way into the same kernel.
 const x32 = 0x40000000
 
-func refuseCalls() error {
+// refuseCalls also leaves the log as it is: the same open file is everybody's.
+func refuseCalls(calls []uint32) error {
 	p, err := seccomp.Begin()
 	if err != nil {
 		return err
 	}
 	p = append(p, seccomp.Jump(unix.BPF_JGE, x32, 0, 1), seccomp.Refuse)
-	for _, call := range outward {
+	p = p.Spare(login.FDLog, seccomp.Refuse)
+	for _, call := range calls {
 		p = append(p, seccomp.Jump(unix.BPF_JEQ, call, 0, 1), seccomp.Refuse)
 	}
 	return append(p, seccomp.Allow).Install()
@@ -151,9 +157,13 @@ var resolverAndTLS = []string{"/etc", "/run/systemd/resolve", "/run/resolvconf",
 // and files that it writes, those that it reads, and its connections. None of
 // them need exist.
 func ConfineSending(dirs, read []string) error {
-	return confined(landlock.V7.BestEffort().RestrictPaths(
+	err := confined(landlock.V7.BestEffort().RestrictPaths(
 		landlock.RWDirs(dirs...).WithRefer().IgnoreIfMissing(),
 		landlock.RODirs(resolverAndTLS...).IgnoreIfMissing(), landlock.ROFiles(read...).IgnoreIfMissing()))
+	if err != nil {
+		return err
+	}
+	return refuseCalls(outward)
 }
 
 func confined(err error) error {

@@ -54,6 +54,18 @@ func Begin() (Program, error) {
 	return Program{Load(offsetArch), Jump(unix.BPF_JEQ, arch, 1, 0), Kill, Load(offsetCall)}, nil
 }
 
+// ofDescription are the calls that change what all who have an open file see of it.
+var ofDescription = []uint32{unix.SYS_SHUTDOWN, unix.SYS_SETSOCKOPT, unix.SYS_FCNTL}
+
+// Spare ends calls that would change an open file which others have, too, as the log's:
+// of the descriptor, the kernel looks at the lower half only.
+func (p Program) Spare(fd uint32, end unix.SockFilter) Program {
+	for _, call := range ofDescription {
+		p = append(p, Jump(unix.BPF_JEQ, call, 0, 4), Load(OffsetArguments), Jump(unix.BPF_JEQ, fd, 0, 1), end, Load(offsetCall))
+	}
+	return p
+}
+
 // Install has every thread, and those to come, go through the filter. It sets
 // no_new_privs.
 func (p Program) Install() error {
