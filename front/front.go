@@ -61,6 +61,8 @@ func foreign(word string) bool {
 	return false
 }
 
+const tooMany = "You are logged in too many times"
+
 // errStartTLS makes the dialogue start anew over TLS.
 var errStartTLS = errors.New("starttls")
 

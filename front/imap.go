@@ -219,6 +219,8 @@ func (c *imapDialogue) finish(tag, name string, password []byte) (*login.Hello, 
 		return nil, err
 	case status == login.OK:
 		return &login.Hello{Tag: tag}, nil
+	case status == login.Full:
+		err = imap.No(goimap.ResponseCodeLimit, tooMany) // RFC 5530 section 3
 	case status == login.Unavailable:
 		err = imap.No(goimap.ResponseCodeUnavailable, "Logins are not possible now")
 	default:

@@ -138,7 +138,10 @@ func (c *pop3Dialogue) finish(name string, password []byte) (*login.Hello, error
 	}
 	c.name = ""
 	text := pop3.CodeAuth + "Wrong name or password"
-	if status == login.Unavailable {
+	switch status {
+	case login.Full:
+		text = pop3.CodeSysTemp + tooMany
+	case login.Unavailable:
 		text = pop3.CodeSysTemp + "Logins are not possible now"
 	}
 	if err := c.write("-ERR " + text + "\r\n"); err != nil || !c.spent() {

@@ -193,7 +193,10 @@ func (c *smtpDialogue) finish(name string, password []byte) (*login.Hello, error
 		return &login.Hello{Greeted: c.greeted}, nil
 	}
 	reply := "535 5.7.8 Wrong name or password\r\n"
-	if status == login.Unavailable {
+	switch status {
+	case login.Full:
+		reply = "454 4.7.0 " + tooMany + "\r\n"
+	case login.Unavailable:
 		reply = "454 4.7.0 Logins are not possible now\r\n"
 	}
 	if err := c.write(reply); err != nil || !c.spent() {

@@ -72,6 +72,7 @@ const (
 	Signed      Status = 's' // Data is the signature
 	Refused     Status = 'r' // wrong name, wrong password or no permission: one answer for all
 	Unavailable Status = 'u' // not the client's fault; it may come again
+	Full        Status = 'f' // the user has as many sessions as are allowed
 )
 
 // An Answer ends the wait of one Request.

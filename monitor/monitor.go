@@ -28,6 +28,7 @@ import (
 	"smail/login"
 	"smail/logline"
 	"smail/pam"
+	"smail/sessionfile"
 )
 
 // Services are the names smaild can be started with, and their session programs.
@@ -192,8 +193,9 @@ type connection struct {
 	listener int // SOCK_STREAM to the listener, or 0: there is none
 	pam      *pam.Prepared
 	signed   bool
-	tries    int // of password
-	asked    int // of recent
+	tries    int  // of password
+	asked    int  // of recent
+	entered  bool // PAM's session of a user was opened: what it left on this process is his
 }
 
 // overtime is what a login may take once PAM, or the wait for it, is slow; the
@@ -234,10 +236,16 @@ func (c *connection) answer(req *login.Request) error {
 		if c.tries++; c.tries > login.MaxTries {
 			return errors.New("smail-front asked for too many logins")
 		}
+		if c.entered {
+			return login.WriteAnswer(c.login, login.Answer{Status: login.Unavailable})
+		}
 		return c.password(req)
 	case login.KindRecent:
 		if c.asked++; c.asked > login.MaxTries || !c.relays() {
 			return errors.New("smail-front asked for what its service has not")
+		}
+		if c.entered {
+			return login.WriteAnswer(c.login, login.Answer{Status: login.Unavailable})
 		}
 		return c.recent()
 	}
@@ -328,6 +336,10 @@ func (c *connection) loggable(name string) string {
 
 // refuse logs why, and tells the front only whether the client is to blame.
 func (c *connection) refuse(err error, name string) error {
+	if errors.Is(err, sessionfile.ErrTooMany) {
+		logline.Warn("login unavailable", "user", name, "reason", err.Error())
+		return login.WriteAnswer(c.login, login.Answer{Status: login.Full})
+	}
 	if !errors.Is(err, pam.ErrRefused) {
 		logline.Error("login unavailable", "user", name, "reason", err.Error())
 		return login.WriteAnswer(c.login, login.Answer{Status: login.Unavailable})
@@ -372,6 +384,7 @@ func (c *connection) enter(who *account, e *entry) (err error) {
 	if err := who.setGroups(); err != nil {
 		return err
 	}
+	c.entered = true
 	if err := who.tx.OpenSession(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,8 +54,33 @@ func TestSessionsPerUser(t *testing.T) {
 	h.serve("imaps")
 	h.login()
 	d := h.dial("imaps")
-	d.expect("a LOGIN "+h.alice.Username+" "+quote(h.password), "a NO [UNAVAILABLE]")
+	d.expect("a LOGIN "+h.alice.Username+" "+quote(h.password), "a NO [LIMIT]")
 	h.waitLog("login unavailable", "too many sessions")
+}
+
+// TestRefusedSession: what PAM's session of one user has done to the process is no
+// other user's: after one that was refused the connection is good for no login.
+func TestRefusedSession(t *testing.T) {
+	needRoot(t)
+	h := newHost(t, "max_sessions_per_user", "1")
+	limits := filepath.Join(h.Dir, "limits.conf")
+	if err := os.WriteFile(limits, []byte(h.alice.Username+" - nofile 77\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h.pam("auth required pam_unix.so nodelay", "account required pam_unix.so", "session required pam_limits.so conf="+limits)
+	h.serve("imaps", "pop3s", "submissions")
+	h.login()
+	d := h.dial("imaps")
+	d.expect("a LOGIN "+h.alice.Username+" "+quote(h.password), "a NO [LIMIT]")
+	d.expect("b LOGIN "+h.bob.Username+" "+quote(h.password), "b NO [UNAVAILABLE]")
+	d = h.dial("imaps")
+	d.until("b LOGIN "+h.bob.Username+" "+quote(h.password), "b OK")
+	p := h.dial("pop3s")
+	p.expect("USER "+h.alice.Username, "+OK")
+	p.expect("PASS "+h.password, "-ERR [SYS/TEMP] You are logged in too many times")
+	s := h.dial("submissions")
+	s.until("EHLO x", "250 ")
+	s.expect("AUTH PLAIN "+plain(h.alice.Username, h.password), "454 4.7.0 You are logged in too many times")
 }
 
 // TestSubmissionDialogues are what clients may do between messages.
