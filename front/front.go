@@ -192,9 +192,18 @@ func (f *front) receive() error {
 		return err
 	}
 	logline.Always("service", f.setup.Service, "peer", f.setup.Peer)
-	f.conn, err = connOf(fd, "client")
+	if f.conn, err = connOf(fd, "client"); err != nil {
+		return err
+	}
+	if tcp, ok := f.conn.(*net.TCPConn); ok {
+		err = tcp.SetKeepAliveConfig(keepAlive)
+	}
 	return err
 }
+
+// keepAlive finds clients that are gone, and keeps routers from forgetting those that
+// are there, but does not wake a phone every 15 seconds, as is the library's habit.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Minute, Interval: time.Minute, Count: 9}
 
 // connOf makes a descriptor a connection.
 func connOf(fd int, name string) (net.Conn, error) {

@@ -88,6 +88,9 @@ func copyConn(dst, src net.Conn, timeout time.Duration, giveUp func() error) (to
 				}
 				return total, werr
 			}
+			if timeout > 0 { // reading may have to write, too: TLS's key update
+				dst.SetWriteDeadline(time.Time{})
+			}
 		}
 		switch {
 		case err == io.EOF:

@@ -50,6 +50,28 @@ func TestWhoTakesNothing(t *testing.T) {
 	}
 }
 
+// TestNoDeadlineIsLeft: what is written for another reason later, such as an answer to
+// TLS's KeyUpdate (RFC 8446 section 4.6.3), has its own time.
+func TestNoDeadlineIsLeft(t *testing.T) {
+	src, session := unixPair(t)
+	dst, client := unixPair(t)
+	defer client.Close()
+	defer session.Close()
+	go copyConn(dst, src, 50*time.Millisecond, nil)
+	b := make([]byte, 4)
+	for _, word := range []string{"said", "more"} {
+		session.Write([]byte(word))
+		if _, err := io.ReadFull(client, b); err != nil || string(b) != word {
+			t.Fatalf("%q, %v", b, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if _, err := dst.Write([]byte("keys")); err != nil {
+			t.Fatal(err)
+		}
+		io.ReadFull(client, b)
+	}
+}
+
 // TestPumpIsExact: whatever pieces bytes come in, they go on as they came.
 func TestPumpIsExact(t *testing.T) {
 	sent := make([]byte, 20<<20)
