@@ -97,7 +97,9 @@ func makeLock(dir int, name string) (ino uint64, err error) {
 // where the file system has no links.
 func (s *Store) tryLock(dir int, name string) (ino uint64, err error) {
 	if s.token.path == "" {
-		if err := s.makeToken(); err != nil {
+		if err := s.makeToken(); errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			return lockFull(dir, name)
+		} else if err != nil {
 			return 0, err
 		}
 	}
@@ -113,6 +115,20 @@ func (s *Store) tryLock(dir int, name string) (ino uint64, err error) {
 		return makeLock(dir, name)
 	}
 	return s.token.ino, err
+}
+
+// lockFull locks where there is no room for a file, so that a user can make some: by a
+// link of what is locked. It holds nobody's number, and is stale when it is old.
+func lockFull(dir int, name string) (ino uint64, err error) {
+	if err := unix.Linkat(dir, strings.TrimSuffix(name, ".lock"), dir, name, 0); err != nil {
+		if err == unix.ENOENT {
+			err = unix.ENOSPC
+		}
+		return 0, err
+	}
+	var st unix.Stat_t
+	err = unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return st.Ino, err
 }
 
 // takeLock makes the lock file name in a folder: it waits for its turn, no

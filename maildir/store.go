@@ -157,8 +157,21 @@ func (s *Store) Exists(name string) bool {
 	return err == nil && info.IsDir()
 }
 
+// Writable says whether messages of a folder can be changed, as far as permissions
+// and the file system go.
+func (s *Store) Writable(name string) bool {
+	if checkName(name) != nil {
+		return false
+	}
+	switch unix.Access(filepath.Join(s.path(name), "cur"), unix.W_OK) {
+	case unix.EROFS, unix.EACCES, unix.EPERM:
+		return false
+	}
+	return true
+}
+
 // Create makes a folder.
-func (s *Store) Create(name string) error {
+func (s *Store) Create(name string) (err error) {
 	if err := checkName(name); err != nil {
 		return err
 	}
@@ -166,6 +179,13 @@ func (s *Store) Create(name string) error {
 	if _, err := os.Lstat(path); err == nil { // a link, which would be followed, too
 		return ErrExists
 	}
+	defer func() {
+		if err != nil { // what is empty is half of a folder
+			for _, sub := range []string{"cur", "new", "tmp", "maildirfolder", ""} {
+				os.Remove(filepath.Join(path, sub))
+			}
+		}
+	}()
 	if err := s.makeFolder(path); err != nil {
 		return err
 	}

@@ -104,8 +104,11 @@ func (s *session) resolveUIDs(set imap.NumSet) imap.NumSet {
 func (s *session) fetchAll(places []int, items *imap.FetchItems) (lost bool, err error) {
 	unseen := map[int]bool{}
 	if setsSeen(items) && !s.box.readOnly {
-		if unseen, err = s.markSeen(places); err != nil {
-			return false, err
+		if unseen, err = s.markSeen(places); err != nil { // as on a full disk: who reads is to read
+			if unseen = nil; !s.box.notSeen {
+				logline.Warn("\\Seen not set", "reason", err.Error())
+			}
+			s.box.notSeen = true
 		}
 	}
 	if isIndexed(items) {

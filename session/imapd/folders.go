@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"errors"
 	"strings"
 
 	goimap "github.com/emersion/go-imap/v2"
@@ -33,26 +34,31 @@ func (s *session) create(bool) error {
 	if err := s.Store.Create(folder); err != nil {
 		return err
 	}
+	id, err := s.furnish(folder, uses)
+	if err != nil { // then it was not created: RFC 3501 section 6.3.3
+		return errors.Join(err, s.Store.Delete(folder))
+	}
+	s.ownNames()
+	return s.finish(true, "MAILBOXID ("+id+")", "CREATE done") // RFC 8474 section 4.1
+}
+
+// furnish gives a new folder its roles and its id.
+func (s *session) furnish(folder string, uses []string) (id string, err error) {
 	if len(uses) > 0 {
 		err := s.Store.SetMetadata(folder, func(entries map[string][]byte) error {
 			entries[roles.Entry] = []byte(strings.Join(uses, " "))
 			return nil
 		})
 		if err != nil {
-			return err
+			return "", err
 		}
 	}
 	f, err := s.Store.OpenFolder(folder, true)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
-	id, err := mailboxID(f)
-	if err != nil {
-		return err
-	}
-	s.ownNames()
-	return s.finish(true, "MAILBOXID ("+id+")", "CREATE done") // RFC 8474 section 4.1
+	return mailboxID(f)
 }
 
 func (s *session) createParam(uses *[]string) bool {

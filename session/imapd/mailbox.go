@@ -20,6 +20,7 @@ type mailbox struct {
 	keywords int // how many the client was told of
 	contexts []*context
 	vanished bool        // VANISHED was sent since the command in hand began
+	notSeen  bool        // that \Seen could not be set was logged
 	own      imap.NumSet // UIDs of this session's new messages, which NOTIFY does not fetch
 }
 

@@ -34,6 +34,7 @@ func (s *session) openBox(readOnly bool) error {
 	if err != nil {
 		return err
 	}
+	readOnly = readOnly || !s.Store.Writable(folder)
 	f, err := s.openFolder(folder, readOnly)
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func (s *session) openBox(readOnly bool) error {
 	if p.QResync && p.UIDValidity == f.UIDValidity {
 		s.resync(&p)
 	}
-	if readOnly {
+	if readOnly { // SELECT's too, where the file system is
 		return s.ok("READ-ONLY", "EXAMINE done")
 	}
 	return s.ok("READ-WRITE", "SELECT done")

@@ -300,6 +300,9 @@ func translate(err error) (r *goimap.Error, fatal bool) {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		logline.Warn("no space", "reason", err.Error())
 		return no(goimap.ResponseCodeOverQuota, "No space left"), false
+	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		logline.Error("no permission", "reason", err.Error())
+		return no(goimap.ResponseCodeNoPerm, "The mailbox cannot be written"), false
 	}
 	logline.Error("command failed", "reason", err.Error())
 	return no(goimap.ResponseCodeServerBug, "Internal error"), false
