@@ -137,6 +137,17 @@ func (u *uidlist) addUIDLs(list []byte) (any bool) {
 	return any
 }
 
+// FromCourier says whether a Courier has served the Maildir.
+func (s *Store) FromCourier() bool {
+	for _, name := range []string{courierUIDs, courierSubscribed} {
+		var st unix.Stat_t
+		if unix.Lstat(filepath.Join(s.root, name), &st) == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // courierName makes the id of a message that had no number: its file's name, with
 // "+" and two digits for what an id may not have, or what Courier took for such.
 func courierName(key []byte) string {

@@ -124,8 +124,8 @@ func checkName(name string) error {
 			return ErrName
 		}
 	}
-	first, _, _ := strings.Cut(name, string(Separator))
-	if strings.EqualFold(first, Inbox) { // would look like INBOX, and not be it
+	first, below, _ := strings.Cut(name, string(Separator))
+	if strings.EqualFold(first, Inbox) && (first != Inbox || below == "") { // would look like INBOX, and not be it
 		return ErrName
 	}
 	return nil

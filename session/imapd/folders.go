@@ -28,6 +28,9 @@ func (s *session) create(bool) error {
 	if folder == maildir.Inbox {
 		return maildir.ErrExists
 	}
+	if err := isNew(name); err != nil {
+		return err
+	}
 	if err := s.mayUse(folder, uses); err != nil {
 		return err
 	}
@@ -107,7 +110,7 @@ func (s *session) rename(bool) error {
 		return err
 	}
 	target, err := s.folderName(to)
-	if err != nil {
+	if err = errors.Join(err, isNew(to)); err != nil {
 		return imap.No(goimap.ResponseCodeCannot, "Not a name for a mailbox")
 	}
 	switch {

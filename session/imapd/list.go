@@ -185,7 +185,7 @@ func union(a, b []string) []string {
 func (s *session) prefixFor(l *imap.List) string {
 	for _, p := range l.Patterns {
 		p = l.Reference + p
-		if s.Prefix == "" && len(p) >= len(courierPrefix) && strings.EqualFold(p[:len(courierPrefix)], courierPrefix) {
+		if s.Prefix == "" && len(p) >= len(courierPrefix) && strings.EqualFold(p[:len(courierPrefix)], courierPrefix) && s.Store.FromCourier() {
 			return courierPrefix
 		}
 	}
@@ -223,6 +223,13 @@ func (s *session) tree(l *imap.List, folders, subscriptions []string, all *roles
 	}
 	for _, folder := range folders {
 		name, ok := mailboxName(prefix, folder)
+		if s.Prefix == "" && prefix != "" { // what is below INBOX goes by its own name, and before others
+			if _, below := cutPrefix(folder, courierPrefix); below {
+				name, ok = mailboxName("", folder)
+			} else if slices.Contains(folders, prefix+folder) {
+				continue
+			}
+		}
 		if !ok {
 			continue
 		}
