@@ -148,6 +148,22 @@ func (s *Store) Folders() ([]string, error) {
 	return names, nil
 }
 
+// Unserved returns the directories that hold mail as folders do, but have names that no
+// folder may have.
+func (s *Store) Unserved() (names []string, err error) {
+	entries, err := os.ReadDir(s.root)
+	for _, e := range entries {
+		name, ok := strings.CutPrefix(e.Name(), ".")
+		if !ok || !e.IsDir() || strings.HasPrefix(e.Name(), deletedPrefix) || checkName(name) == nil && name != Inbox {
+			continue
+		}
+		if info, err := os.Lstat(filepath.Join(s.root, e.Name(), "cur")); err == nil && info.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
 // Exists says whether there is a folder of that name.
 func (s *Store) Exists(name string) bool {
 	if checkName(name) != nil {

@@ -90,6 +90,14 @@ func TestMigrate(t *testing.T) {
 	if after := h.must("", "find", box); after != before {
 		t.Errorf("a dry run changed\n%sto\n%s", before, after)
 	}
+	for _, look := range []string{"status", "verify", "rebuild"} { // Courier may still run
+		if out, ok := h.smailctl("mailbox", alice, look); ok || !strings.Contains(out, "not taken over yet") {
+			t.Errorf("%s:\n%s", look, out)
+		}
+	}
+	if after := h.must("", "find", box); after != before {
+		t.Errorf("looking changed\n%sto\n%s", before, after)
+	}
 	for range 2 {
 		if out, ok := h.smailctl("migrate", alice); !ok || !strings.Contains(out, "has it still") {
 			t.Errorf("migrate:\n%s", out)
@@ -100,6 +108,20 @@ func TestMigrate(t *testing.T) {
 	if err != nil || !strings.HasPrefix(list, "1 UID1-1700000123\r\n2 0000000") {
 		t.Errorf("POP3 lists %q, %v", list, err)
 	}
+
+	// Courier goes on meanwhile: then its UIDs are other messages'.
+	os.WriteFile(filepath.Join(box, "cur/1700000003.M3P1.host:2,"), []byte("Subject: 3\n\nx\n"), 0o600)
+	os.WriteFile(filepath.Join(box, "courierimapuiddb"), []byte("1 795391814 10\n3 1700000001.M1P1.host\n7 1700000002.M2P1.host\n9 1700000003.M3P1.host\n"), 0o600)
+	h.own(filepath.Join(box, "cur"), h.alice)
+	if out, ok := h.smailctl("migrate", alice); ok || !strings.Contains(out, "Courier's files differ") {
+		t.Errorf("migrate behind Courier's back:\n%s", out)
+	}
+	h.must("", "mkdir", "-p", filepath.Join(box, ".inbox/cur"), filepath.Join(box, ".inbox/new"), filepath.Join(box, ".inbox/tmp"))
+	h.own(filepath.Join(box, ".inbox"), h.alice)
+	if out, ok := h.smailctl("migrate", "-from", "courier", alice); ok || !strings.Contains(out, ".inbox is not served") {
+		t.Errorf("migrate with .inbox:\n%s", out)
+	}
+	h.must("", "rm", "-r", filepath.Join(box, ".inbox"), filepath.Join(box, "cur/1700000003.M3P1.host:2,"))
 
 	// Dovecot's files made by mistake give way to Courier's, if that is said.
 	os.WriteFile(filepath.Join(box, "dovecot-uidlist"), []byte("3 V5 N9 Gx\n1 :1700000001.M1P1.host\n"), 0o600)

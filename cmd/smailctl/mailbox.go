@@ -63,6 +63,9 @@ func statusOfFolders(s *maildir.Store, out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FOLDER\tMESSAGES\tUNSEEN\tNEW\tUIDVALIDITY\tUIDNEXT\tHIGHESTMODSEQ")
 	err := eachFolder(s, func(name string) error {
+		if err := takenOver(s, name); err != nil {
+			return err
+		}
 		f, err := s.OpenFolder(name, true)
 		if err != nil {
 			return err
@@ -74,6 +77,16 @@ func statusOfFolders(s *maildir.Store, out io.Writer) error {
 		return nil
 	})
 	return errors.Join(err, w.Flush())
+}
+
+// takenOver refuses a folder that only a Courier has served: to look at it would take
+// it over, and Courier may still be running.
+func takenOver(s *maildir.Store, name string) error {
+	p, err := s.Preview(name, false)
+	if err == nil && p.Origin == "Courier" {
+		err = errors.New("Courier's, and not taken over yet: stop Courier, and run smailctl migrate")
+	}
+	return err
 }
 
 // eachFolder runs fn for every folder, and goes on where one cannot be read.
@@ -110,6 +123,9 @@ func verify(s *maildir.Store, out io.Writer) error {
 		problems++
 	}
 	err = eachFolder(s, func(name string) error {
+		if err := takenOver(s, name); err != nil {
+			return err
+		}
 		f, err := s.OpenFolder(name, true)
 		if err != nil {
 			return err
@@ -190,6 +206,9 @@ func rebuild(s *maildir.Store, out io.Writer) error {
 	p := newProgress("folders", len(folders))
 	err = eachFolder(s, func(name string) error {
 		defer p.add(1)
+		if err := takenOver(s, name); err != nil {
+			return err
+		}
 		return s.Rebuild(name)
 	})
 	p.clear()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -50,6 +51,12 @@ func (m *migration) run(s *maildir.Store) error {
 	err = eachFolder(s, func(name string) error { return m.folder(s, name, w) })
 	m.progress.clear()
 	w.Flush()
+	if unserved, uerr := s.Unserved(); err == nil && (uerr != nil || len(unserved) > 0) {
+		for _, name := range unserved {
+			fmt.Fprintf(m.out, "%s is not served: a mailbox of another name must be made of it.\n", name)
+		}
+		err = errors.Join(errFound, uerr)
+	}
 	switch {
 	case m.dryRun:
 		fmt.Fprintln(m.out, "Nothing was changed.")
@@ -71,6 +78,13 @@ func (m *migration) folder(s *maildir.Store, name string, w io.Writer) error {
 	now, err := s.Preview(name, false)
 	if err != nil {
 		return err
+	}
+	if m.from == "" && before.Origin != "Courier" {
+		if courier, err := s.Preview(name, true); err == nil && courier.Origin == "Courier" {
+			if err := compare(courier, now); err != nil {
+				return fmt.Errorf("Courier's files differ: %w; if Courier was used since they were taken over, stop it, and say -from courier", err)
+			}
+		}
 	}
 	origin := before.Origin
 	if origin == "" {
