@@ -111,8 +111,8 @@ func (u *uidlist) addUIDLs(list []byte) (any bool) {
 	}
 	order := 0
 	for line := range bytes.Lines(list) {
-		f := bytes.Fields(line)
-		if len(f) != fields {
+		f, ok := lastFields(bytes.TrimSpace(line), fields)
+		if !ok {
 			continue
 		}
 		order++
@@ -135,6 +135,21 @@ func (u *uidlist) addUIDLs(list []byte) (any bool) {
 		any = true
 	}
 	return any
+}
+
+// lastFields cuts a line into n fields, of which the first, a file's name, may have
+// spaces.
+func lastFields(line []byte, n int) (f [][]byte, ok bool) {
+	f = make([][]byte, n)
+	for i := n - 1; i > 0; i-- {
+		space := bytes.LastIndexByte(line, ' ')
+		if space <= 0 {
+			return nil, false
+		}
+		f[i], line = line[space+1:], line[:space]
+	}
+	f[0] = line
+	return f, true
 }
 
 // FromCourier says whether a Courier has served the Maildir.
@@ -258,14 +273,19 @@ func (f *Folder) importing() bool {
 	return unix.Faccessat(f.dir, importMark, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW) == nil
 }
 
-// importKeywords gives the messages of a folder that has just been taken over
-// their keywords, under the lock.
+// importKeywords gives the messages of a folder that has just been taken over their
+// keywords, under the lock. Of those in new/ that is for a session which takes them from
+// there: the mark stays for it.
 func (f *Folder) importKeywords() error {
-	all := readCourierKeywords(f.dir)
+	all, left := readCourierKeywords(f.dir), false
 	for n := range int(f.ix.count) {
 		r := f.ix.record(n)
 		names := slices.DeleteFunc(all[string(f.ix.key(&r))], func(name string) bool { return !isAtom(name) })
 		if len(names) == 0 || r.state&stateExpunged != 0 {
+			continue
+		}
+		if f.readOnly && r.state&stateNew != 0 {
+			left = true
 			continue
 		}
 		flags, err := f.AddKeywords(names)
@@ -277,7 +297,13 @@ func (f *Folder) importKeywords() error {
 			return fmt.Errorf("import keywords: %w", err)
 		}
 	}
-	return f.syncDir(f.cur)
+	if err := f.syncDir(f.cur); err != nil {
+		return err
+	}
+	if !left {
+		unix.Unlinkat(f.dir, importMark, 0)
+	}
+	return nil
 }
 
 // readCourierSubscriptions returns Courier's subscriptions as names of folders.
@@ -314,7 +340,7 @@ func (f *Folder) UIDLs() (ids map[uint32]string, order map[uint32]int64, err err
 		if id := r.uidl(); id != "" {
 			ids[r.uid] = id
 		}
-		if n := r.field('O'); n > 0 {
+		if n := r.field('O'); n >= 0 {
 			order[r.uid] = n
 		}
 	}

@@ -90,6 +90,11 @@ func TestCourierByPOP3Alone(t *testing.T) {
 			f.Close()
 		}
 	}
+	// A file's name may have spaces.
+	u := &uidlist{uidnext: 1}
+	if !u.addUIDLs([]byte("/3 9 17\n1700000005.M5P1.my host:2,S 132 4:1700000123:0\n")) || string(u.records[0].key) != "1700000005.M5P1.my host" || u.records[0].uidl() != "UID4-1700000123" {
+		t.Errorf("a name with a space: %+v", u.records)
+	}
 	// One that IMAP's list lacks gets the next UID, and keeps its id.
 	s := courierMaildir(t)
 	put(t, s, courierUIDs, "1 795391814 8\n3 1700000001.M1P1.host\n")

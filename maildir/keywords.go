@@ -71,8 +71,23 @@ func (f *Folder) keywordName(n int) string {
 	return f.keywords[n]
 }
 
-// FindKeywords returns the flags of those names that are keywords here.
+// FindKeywords returns the flags of those names that are keywords here. Another session
+// may have made them since the file was read.
 func (f *Folder) FindKeywords(names []string) (flags Flags) {
+	if flags = f.findKeywords(names); countBits(flags) < len(names) && f.readKeywords() == nil {
+		flags = f.findKeywords(names)
+	}
+	return flags
+}
+
+// LearnKeywords makes sure that the names of flags are known, if they can be.
+func (f *Folder) LearnKeywords(flags Flags) {
+	if flags&AllKeywords >= keyword(len(f.keywords)) && len(f.keywords) < MaxKeywords {
+		f.readKeywords()
+	}
+}
+
+func (f *Folder) findKeywords(names []string) (flags Flags) {
 	for _, name := range names {
 		if n := slices.IndexFunc(f.keywords, func(k string) bool { return strings.EqualFold(k, name) }); n >= 0 {
 			flags |= keyword(n)
@@ -87,7 +102,7 @@ func (f *Folder) AddKeywords(names []string) (flags Flags, err error) {
 	if len(names) == 0 {
 		return 0, nil
 	}
-	if flags := f.FindKeywords(names); countBits(flags) == len(names) {
+	if flags := f.findKeywords(names); countBits(flags) == len(names) {
 		return flags, nil
 	}
 	err = f.withLock(func() error {
@@ -120,7 +135,7 @@ func (f *Folder) AddKeywords(names []string) (flags Flags, err error) {
 		f.keywords = room
 		return full
 	})
-	return f.FindKeywords(names), err
+	return f.findKeywords(names), err
 }
 
 func countBits(flags Flags) (n int) {

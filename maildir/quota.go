@@ -66,7 +66,7 @@ func parseQuota(text []byte) (q quota, ok bool) {
 		}
 		q.bytes, q.count, q.changes = q.bytes+b, q.count+c, q.changes+1
 	}
-	q.stale = q.stale || q.changes == 0 || len(text) >= maxQuotaFile || q.bytes < 0 || q.count < 0 || bytes.IndexByte(text, 0) >= 0
+	q.stale = q.stale || q.changes == 0 || text[len(text)-1] != '\n' || len(text) >= maxQuotaFile || q.bytes < 0 || q.count < 0 || bytes.IndexByte(text, 0) >= 0
 	return q, q.maxBytes > 0 || q.maxCount > 0
 }
 
@@ -127,13 +127,17 @@ func (s *Store) charge(size, count int64) {
 	if size == 0 && count == 0 {
 		return
 	}
-	fd, err := unix.Open(filepath.Join(s.root, quotaName), unix.O_WRONLY|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(filepath.Join(s.root, quotaName), unix.O_RDWR|unix.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
+	var last [1]byte
 	if unix.Fstat(fd, &st) != nil || st.Size >= maxQuotaFile { // it is counted anew, or has no limit
+		return
+	}
+	if n, err := unix.Pread(fd, last[:], max(st.Size-1, 0)); n != 1 || err != nil || last[0] != '\n' { // counted anew, too
 		return
 	}
 	writeAll(fd, fmt.Appendf(nil, "%d %d\n", size, count))
@@ -192,6 +196,10 @@ func (s *Store) writeQuota(q *quota) {
 	if err != nil {
 		return
 	}
+	var st unix.Stat_t
+	if unix.Fstatat(dir, quotaName, &st, unix.AT_SYMLINK_NOFOLLOW) == nil {
+		unix.Fchmod(fd, st.Mode&0o666) // an MTA of another user may read it
+	}
 	err = writeAll(fd, fmt.Appendf(nil, "%s\n%d %d\n", q.limits, q.bytes, q.count))
 	unix.Close(fd)
 	if err == nil {
@@ -227,6 +235,11 @@ func (f *Folder) addUp(q *quota) (err error) {
 // sizeOf returns a message's size in bytes, as far as the quota is concerned.
 func (f *Folder) sizeOf(n int) int64 {
 	r := f.record(n)
+	if r.state&stateExpunged == 0 {
+		if size := sizeField(f.ix.key(&r), 'S'); size >= 0 { // as it was counted
+			return size
+		}
+	}
 	if r.size < 0 && r.state&stateExpunged == 0 {
 		if st, err := f.statMessage(n); err == nil {
 			return st.Size

@@ -109,6 +109,35 @@ func TestQuotaUnsteady(t *testing.T) {
 	}
 }
 
+// TestQuotaOfOthers: a file whose last line has no end keeps its limit, and a file that
+// others may read stays so.
+func TestQuotaOfOthers(t *testing.T) {
+	s := newStore(t)
+	put(t, s, "cur/1700000000.M1P1.h,S=20:2,", "nineteen bytes or so")
+	put(t, s, "cur/1700000000.M2P1.h,S=99:2,", "its name counts")
+	put(t, s, quotaName, "1000S")
+	os.Chmod(filepath.Join(s.root, quotaName), 0o644)
+	size := func() string {
+		b, _ := os.ReadFile(filepath.Join(s.root, quotaName))
+		return string(b)
+	}
+	f := open(t, s, Inbox)
+	f.OpenMessage(1) // which tells its real size
+	if err := f.Expunge([]int{0}, nil); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "not appended to", size(), "1000S")
+	if q, ok, err := s.Quota(); !ok || err != nil || q.MaxBytes != 1000 || q.Bytes != 99 {
+		t.Errorf("%+v, %v, %v", q, ok, err)
+	}
+	want(t, "counted", size(), "1000S\n99 1\n")
+	if info, err := os.Stat(filepath.Join(s.root, quotaName)); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	f.Expunge([]int{1}, nil)
+	want(t, "taken off as it was counted", size(), "1000S\n99 1\n-99 -1\n")
+}
+
 // TestQuotaFiles that others wrote.
 func TestQuotaFiles(t *testing.T) {
 	for text, c := range map[string]struct {

@@ -150,12 +150,11 @@ func (f *Folder) scan() error {
 		f.startOver()
 		return f.scan()
 	}
-	if f.courier && !f.readOnly { // else the mark stays, for a session that may
+	if f.courier {
 		f.courier = false
-		if err := f.changing(f.importKeywords); err != nil {
+		if err := f.changing(f.importKeywords); err != nil && !(f.readOnly && unwritable(err)) {
 			return err
 		}
-		unix.Unlinkat(f.dir, importMark, 0)
 	}
 	f.watch.begin()
 	return f.compact()

@@ -46,7 +46,7 @@ type uidlist struct {
 	header      []string // other header fields of version 3, kept
 	records     []uidRecord
 	stamp       fileStamp
-	torn        bool // the last line has no LF: it must be rewritten, not appended to
+	torn        bool // a line is no record, or not whole: it must be rewritten, for Dovecot reads no further
 }
 
 type uidRecord struct {
@@ -114,8 +114,9 @@ func parseUIDList(text []byte) (*uidlist, error) {
 	for len(rest) > 0 {
 		line, tail, whole := bytes.Cut(rest, []byte("\n"))
 		rest = tail
-		r, ok := parseUIDRecord(line, u.version)
+		r, ok := parseUIDRecord(bytes.TrimSuffix(line, []byte("\r")), u.version)
 		if !whole || !ok || r.uid <= last {
+			u.torn = true
 			continue
 		}
 		last = r.uid
@@ -199,8 +200,13 @@ func (r uidRecord) field(letter byte) int64 {
 }
 
 // uidl returns the id that POP3 clients know a message by from the server
-// before us, "" if there is none.
+// before us, "" if there is none. A P of which nothing follows stands for the key.
 func (r uidRecord) uidl() string {
+	for f := range bytes.FieldsSeq(r.fields) {
+		if len(f) == 1 && f[0] == 'P' {
+			return string(r.key)
+		}
+	}
 	return r.text('P')
 }
 
@@ -222,7 +228,7 @@ func (r uidRecord) text(letter byte) string {
 // order.
 func (u *uidlist) hasUIDLs() bool {
 	return slices.ContainsFunc(u.records, func(r uidRecord) bool {
-		return len(r.fields) > 0 && (r.uidl() != "" || r.field('O') > 0)
+		return len(r.fields) > 0 && (r.uidl() != "" || r.field('O') >= 0)
 	})
 }
 

@@ -131,6 +131,34 @@ func comesBack(t *testing.T, u *uidlist) {
 	}
 }
 
+// TestLinesThatAreNone: Dovecot reads no further than to one, and would give the UIDs
+// behind it again: the file is written anew. Line ends may be CR LF.
+func TestLinesThatAreNone(t *testing.T) {
+	for _, bad := range []string{"", "xyzzy", "2 :again", "1 :back", "3", "0 :nought"} {
+		s := newStore(t)
+		for _, key := range []string{"a", "b", "c"} {
+			put(t, s, "cur/"+key+":2,", "x")
+		}
+		put(t, s, uidlistName, "3 V17 N9 Gx\r\n1 :a\r\n2 :b\n"+bad+"\n5 :c\r\n")
+		put(t, s, "new/d", "x")
+		f := open(t, s, Inbox)
+		want(t, "UIDs", keys(f), "1:a 2:b 5:c 9:d")
+		text, _ := os.ReadFile(filepath.Join(s.root, uidlistName))
+		want(t, "behind "+bad, string(text), "3 V17 N10 Gx\n1 :a\n2 :b\n5 :c\n9 :d\n")
+	}
+}
+
+// TestNameAsUIDL: Dovecot's P of which nothing follows is the file's name; O counts from 0.
+func TestNameAsUIDL(t *testing.T) {
+	s := newStore(t)
+	for _, key := range []string{"K0", "K1", "K2"} {
+		put(t, s, "cur/"+key+":2,", "x")
+	}
+	put(t, s, uidlistName, "3 V100 N9 Gx\n5 P :K0\n6 P O0 :K1\n7 Px :K2\n")
+	ids, order, err := open(t, s, Inbox).UIDLs()
+	want(t, "UIDLs", fmt.Sprint(ids, order, err), "map[5:K0 6:K1 7:x] map[6:0] <nil>")
+}
+
 // TestColonInField: only the file's name begins with one.
 func TestColonInField(t *testing.T) {
 	s := newStore(t)

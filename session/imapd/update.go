@@ -22,16 +22,21 @@ func (s *session) update(expunge bool) error {
 	if err := b.Sync(); err != nil {
 		return err
 	}
-	s.tellKeywords()
 	var all []int // that have changed, for the searches that are kept up to date
 	if len(b.contexts) > 0 {
 		all = b.ChangedByAll()
 	}
+	var changed []int
 	if !s.noFlags {
-		for _, place := range b.Changed() {
-			if m := b.Message(place); !m.Gone && place < b.exists {
-				s.tellFlags(place, m, s.on.rev2 || s.notifying != nil)
-			}
+		changed = b.Changed()
+	}
+	for _, place := range changed {
+		b.LearnKeywords(b.Message(place).Flags)
+	}
+	s.tellKeywords() // before a message has one
+	for _, place := range changed {
+		if m := b.Message(place); !m.Gone && place < b.exists {
+			s.tellFlags(place, m, s.on.rev2 || s.notifying != nil)
 		}
 	}
 	if err := s.tellRemoved(all, expunge); err != nil {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -38,6 +39,7 @@ type session struct {
 	box    *maildir.Folder
 	places []int             // of the messages, in the order of their numbers
 	doomed []bool            // by number, from 0
+	read   map[int]bool      // those sent whole since RSET
 	sizes  map[int]int64     // that were counted here, by place
 	ids    map[uint32]string // by UID, where the server before had its own
 	ahead  ahead
@@ -68,7 +70,7 @@ func (r flushingReader) Read(p []byte) (int, error) {
 // Serve speaks with a client until it leaves, and returns what was done. A nil
 // error means that the client said QUIT.
 func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
-	s := &session{Options: o, ahead: ahead{i: -1}, sizes: map[int]int64{}, w: bufio.NewWriterSize(conn, bufferBytes)}
+	s := &session{Options: o, ahead: ahead{i: -1}, sizes: map[int]int64{}, read: map[int]bool{}, w: bufio.NewWriterSize(conn, bufferBytes)}
 	s.r = bufio.NewReaderSize(flushingReader{s, conn}, 4<<10)
 	defer s.w.Flush()
 	if err := maildir.Guard(s.open); err != nil {
@@ -128,10 +130,13 @@ func (s *session) open() (err error) {
 	}
 	s.ids = ids
 	if len(order) > 0 { // as the server before listed them; what it did not is behind
-		slices.SortStableFunc(s.places, func(a, b int) int {
-			x, y := order[s.box.Message(a).UID], order[s.box.Message(b).UID]
-			return cmp.Compare(uint64(x-1), uint64(y-1))
-		})
+		at := func(place int) int64 {
+			if n, listed := order[s.box.Message(place).UID]; listed {
+				return n
+			}
+			return math.MaxInt64
+		}
+		slices.SortStableFunc(s.places, func(a, b int) int { return cmp.Compare(at(a), at(b)) })
 	}
 	return nil
 }
@@ -169,6 +174,7 @@ func (s *session) execute(c pop3.Command) error {
 		return s.dele(args)
 	case "RSET":
 		clear(s.doomed)
+		clear(s.read)
 		return s.ok("Nothing is deleted")
 	case "NOOP":
 		return s.ok("")
@@ -269,6 +275,7 @@ func (s *session) retrieve(args []string) error {
 	defer s.readAhead(i + 1)
 	if s.ahead.i == i {
 		s.count.retr++
+		s.read[i] = true
 		_, err := s.w.Write(s.ahead.reply.Bytes())
 		return err
 	}
@@ -278,6 +285,7 @@ func (s *session) retrieve(args []string) error {
 	}
 	defer f.Close()
 	s.count.retr++
+	s.read[i] = true
 	return s.writeMessage(s.w, f)
 }
 
@@ -340,9 +348,19 @@ func (s *session) dele(args []string) error {
 	return s.ok("Deleted at QUIT")
 }
 
-// quit carries out the deletions: RFC 1939 section 6.
+// quit carries out the deletions: RFC 1939 section 6. What was read has been seen, for
+// IMAP's clients, as with the servers before.
 func (s *session) quit() error {
-	var places []int
+	var places, seen []int
+	for i := range s.read {
+		if !s.doomed[i] && s.box.Message(s.places[i]).Flags&maildir.Seen == 0 {
+			seen = append(seen, s.places[i])
+		}
+	}
+	slices.Sort(seen)
+	if err := s.box.SetFlags(seen, func(f maildir.Flags) maildir.Flags { return f | maildir.Seen }); err != nil {
+		logline.Warn("\\Seen not set", "reason", err.Error())
+	}
 	for i, doomed := range s.doomed {
 		if doomed {
 			places = append(places, s.places[i])
@@ -377,13 +395,13 @@ func (s *session) uidl(i int) string {
 	return fmt.Sprintf("%08x%08x", m.UID, s.box.UIDValidity)
 }
 
-// printable makes a file name a unique id, of characters from ! to ~: RFC 1939 section 7.
-// That allows 70, but the servers before did not cut them, and to clients it is
+// printable makes a file name a unique id. RFC 1939 section 7 allows 70 characters from
+// ! to ~, but the servers before cut off none and sent others, and to clients it is
 // another message that has another id.
 func printable(key string) string {
 	b := []byte(key)
 	for i, c := range b {
-		if c <= ' ' || c > '~' {
+		if c <= ' ' || c == 0x7f {
 			b[i] = '_'
 		}
 	}

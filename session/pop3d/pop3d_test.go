@@ -100,6 +100,28 @@ func TestDeletions(t *testing.T) {
 	}
 }
 
+// TestSeen: what was sent whole has been seen, once the client says QUIT, unless it
+// takes that back.
+func TestSeen(t *testing.T) {
+	dir := inbox(t, "Subject: a\n\n", "Subject: b\n\n", "Subject: c\n\n", "Subject: d\n\n")
+	names, _ := filepath.Glob(filepath.Join(dir, "cur", "*"))
+	for _, name := range names {
+		os.Rename(name, strings.TrimSuffix(name, "S"))
+	}
+	seen := func() int {
+		files, _ := filepath.Glob(filepath.Join(dir, "cur", "*:2,S"))
+		return len(files)
+	}
+	talk(t, dir, Options{}, "RETR 1")
+	if n := seen(); n != 0 {
+		t.Errorf("without QUIT %d are seen", n)
+	}
+	talk(t, dir, Options{}, "RETR 1", "RSET", "TOP 2 9", "RETR 3", "RETR 4", "DELE 4", "QUIT")
+	if files, _ := filepath.Glob(filepath.Join(dir, "cur", "*")); seen() != 1 || len(files) != 3 || !strings.HasSuffix(files[2], ":2,S") {
+		t.Errorf("left are %q", files)
+	}
+}
+
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
