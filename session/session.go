@@ -111,6 +111,7 @@ type Conn struct {
 	mu          sync.Mutex // an interrupt and its deadline go together
 	interrupted bool
 	ending      string
+	hung        bool // nothing is read any more
 }
 
 func openConn(timeout time.Duration) (*Conn, error) {
@@ -139,6 +140,10 @@ var ErrInterrupted = errors.New("interrupted")
 // Read waits for the client, for no longer than the idle timeout.
 func (c *Conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
+	if c.hung {
+		defer c.mu.Unlock()
+		return 0, c.errHung()
+	}
 	c.in.SetReadDeadline(time.Now().Add(c.timeout)) // a terminal has none
 	interrupted := c.interrupted
 	c.interrupted = false
@@ -150,6 +155,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 	c.In += int64(n)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.hung && errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, c.errHung()
+	}
 	if c.interrupted && errors.Is(err, os.ErrDeadlineExceeded) {
 		c.interrupted = false
 		return n, ErrInterrupted
@@ -180,8 +188,25 @@ func (c *Conn) HeedSignals() {
 		c.ending = reason
 		c.mu.Unlock()
 		c.Interrupt()
+		time.AfterFunc(lastWait, c.hangUp)
 	}()
 }
+
+// lastWait is how long the client may take over the command in hand once the session is
+// to end, and then over the answer: else it would decide itself, with a command that it
+// never ends, or an answer that it does not take.
+var lastWait = 30 * time.Second
+
+func (c *Conn) hangUp() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hung = true
+	c.in.SetReadDeadline(time.Unix(1, 0))
+	c.out.SetWriteDeadline(time.Now().Add(lastWait))
+}
+
+// errHung is why a session ends that did not end by itself when it was to.
+func (c *Conn) errHung() error { return errors.New(c.ending + ", and the client did not wait for it") }
 
 // Ending says why the process is to end; it is empty while it is not.
 func (c *Conn) Ending() string {

@@ -183,3 +183,18 @@ func TestNotSaved(t *testing.T) {
 		t.Errorf("said %s", got)
 	}
 }
+
+// TestRefusals: one after another they end the session, with a line of the log each up
+// to then and none behind it; a message that is sent begins the count anew.
+func TestRefusals(t *testing.T) {
+	const refused = "MAIL FROM:<bob@host.example>\r\n"
+	got := say(t, Options{Config: testConfig(t)}, "EHLO x\r\n"+strings.Repeat(refused, 3000))
+	if n := strings.Count(got, "553 5.7.1"); n != maxRefusals || !strings.Contains(got, "421 4.7.0 Too many refusals\r\n") {
+		t.Errorf("%d refusals, and then %q", n, got[max(0, len(got)-100):])
+	}
+	message := envelopeLines[len("EHLO me.example\r\n"):] + letter
+	got = say(t, Options{Config: testConfig(t)}, "EHLO x\r\n"+strings.Repeat(refused, maxRefusals)+message+strings.Repeat(refused, maxRefusals)+message)
+	if n := strings.Count(got, "250 2.0.0 Handed over"); n != 2 {
+		t.Errorf("%d messages: %q", n, got)
+	}
+}

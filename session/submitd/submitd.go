@@ -5,6 +5,7 @@
 package submitd
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -54,7 +55,13 @@ type server struct {
 	taking   sync.WaitGroup // go-smtp takes a message by BDAT on a goroutine of its own
 	within   atomic.Int32   // messages that are being taken
 	messages int
+	refusals atomic.Int32 // since a message was sent
 }
+
+// maxRefusals bounds them, and what is logged of them.
+const maxRefusals = 20
+
+var errRefusals = errors.New("too many refusals")
 
 // maxLineBytes bounds a line, commands and content alike. Content may have
 // longer lines than RFC 5322 allows, as clients send them.

@@ -65,7 +65,7 @@ func (t *transaction) Mail(from string, opts *smtp.MailOptions) error {
 	from, err := t.sender(from)
 	if err != nil {
 		logline.Warn("sender refused", "from", from)
-		return err
+		return t.refused(err)
 	}
 	if err := t.reserve(1, true); err != nil {
 		return t.failed(&envelope{from: from}, err)
@@ -114,6 +114,7 @@ func (t *transaction) Data(r io.Reader) error {
 		return t.failed(&e, err)
 	}
 	t.messages++
+	t.refusals.Store(0)
 	logline.Info("sent", "id", e.id, "from", "<"+e.from+">", "recipients", fmt.Sprint(len(e.to)),
 		"size", fmt.Sprint(size), "relay", t.Config.Relay.Kind, "said", said)
 	if enhanced, text := enhancedCode(said); enhanced[0] == 2 {
@@ -122,6 +123,15 @@ func (t *transaction) Data(r io.Reader) error {
 		return reply(250, smtp.EnhancedCode{2, 0, 0}, "%s", said)
 	}
 	return reply(250, smtp.EnhancedCode{2, 0, 0}, "Handed over as %s", e.id)
+}
+
+// refused ends a session in which nothing but refusals come one after another.
+func (t *transaction) refused(err error) error {
+	if t.refusals.Add(1) <= maxRefusals {
+		return err
+	}
+	t.conn.fail(errRefusals)
+	return reply(421, smtp.EnhancedCode{4, 7, 0}, "Too many refusals")
 }
 
 // failed makes an error a reply. What is not one is ours, or the connection's
@@ -134,7 +144,7 @@ func (t *transaction) failed(e *envelope, err error) error {
 	var r *smtp.SMTPError
 	if errors.As(err, &r) {
 		logline.Warn("not sent", "id", e.id, "from", "<"+e.from+">", "reply", fmt.Sprint(r.Code), "reason", err.Error())
-		return r
+		return t.refused(r)
 	}
 	logline.Error("not sent", "id", e.id, "from", "<"+e.from+">", "reason", err.Error())
 	var lost *readError
