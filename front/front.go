@@ -42,6 +42,8 @@ type dialogue interface {
 	run() (*login.Hello, error)
 	// gone is said when the session ended without a word to the client.
 	gone() string
+	// late is said when login_timeout is over.
+	late() string
 }
 
 // errBye ends a connection about which all has been said to the client.
@@ -90,6 +92,10 @@ func Run() error {
 	f.conn.SetDeadline(start.Add(f.setup.LoginTimeout))
 	hello, d, err := f.login()
 	if hello == nil {
+		if d != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+			f.conn.SetDeadline(time.Now().Add(time.Second))
+			f.write(d.late())
+		}
 		f.logEnd(err, time.Since(start))
 		f.conn.Close()
 		return nil
@@ -112,6 +118,7 @@ func (f *front) login() (*login.Hello, dialogue, error) {
 			if err = f.upgrade(); err == nil {
 				continue
 			}
+			d = nil // nothing can be said within a handshake
 		}
 		if hello != nil {
 			hello.TLS, hello.Cipher = tls.VersionName(f.state.Version), tls.CipherSuiteName(f.state.CipherSuite)

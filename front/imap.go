@@ -22,6 +22,9 @@ type imapDialogue struct {
 // maxBad bounds them: an HTTP client must not be talked to for long.
 const maxBad = 5
 
+// maxTag bounds what the session must be told, too.
+const maxTag = 255
+
 func newIMAP(f *front) *imapDialogue {
 	w := imap.NewEncoder(f.conn)
 	goAhead := func() error {
@@ -42,6 +45,8 @@ func (c *imapDialogue) capabilities() string {
 func (c *imapDialogue) gone() string {
 	return "* BYE [UNAVAILABLE] Your mail cannot be reached now\r\n"
 }
+
+func (c *imapDialogue) late() string { return "* BYE You did not log in in time\r\n" }
 
 func (c *imapDialogue) run() (*login.Hello, error) {
 	if c.tls == nil || strings.HasSuffix(c.setup.Service, "s") { // none after STARTTLS
@@ -65,6 +70,9 @@ func (c *imapDialogue) command() (*login.Hello, error) {
 	var tag, name string
 	if c.d.Tag(&tag) && foreign(tag) {
 		return nil, errForeign
+	}
+	if len(tag) > maxTag {
+		return nil, c.reply("", imap.Bad("Tag of more than %d characters", maxTag))
 	}
 	if !c.d.SP() || !c.d.Keyword(&name) {
 		return nil, c.reply(tag, c.d.Err())

@@ -45,11 +45,16 @@ func (c *pop3Dialogue) run() (*login.Hello, error) {
 			return nil, errForeign
 		}
 		hello, err := c.execute(cmd)
+		if err == pop3.ErrLongLine {
+			c.write("-ERR Line too long\r\n")
+		}
 		if hello != nil || err != nil {
 			return hello, err
 		}
 	}
 }
+
+func (c *pop3Dialogue) late() string { return "-ERR You did not log in in time\r\n" }
 
 func (c *pop3Dialogue) execute(cmd pop3.Command) (*login.Hello, error) {
 	switch cmd.Name {

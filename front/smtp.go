@@ -20,6 +20,8 @@ type smtpDialogue struct {
 
 func (c *smtpDialogue) gone() string { return "421 4.3.0 Mail cannot be taken now\r\n" }
 
+func (c *smtpDialogue) late() string { return "421 4.4.2 You did not log in in time\r\n" }
+
 func (c *smtpDialogue) fail(code, text string) error {
 	if c.bad++; c.bad > maxBad {
 		c.write("421 4.7.0 Too many bad commands\r\n")
@@ -46,6 +48,9 @@ func (c *smtpDialogue) run() (*login.Hello, error) {
 			return nil, errForeign
 		}
 		hello, err := c.execute(cmd)
+		if err == smtp.ErrLongLine {
+			c.write("500 5.5.6 Line too long\r\n") // RFC 4954 section 4
+		}
 		if hello != nil || err != nil {
 			return hello, err
 		}
@@ -59,6 +64,9 @@ func (c *smtpDialogue) execute(cmd smtp.Command) (*login.Hello, error) {
 	case "STARTTLS": // RFC 3207
 		if c.secure() {
 			return nil, c.fail("503", "5.5.1 TLS is on already")
+		}
+		if cmd.Rest != "" {
+			return nil, c.fail("501", "5.5.4 STARTTLS takes no parameters")
 		}
 		if err := c.write("220 2.0.0 Begin TLS\r\n"); err != nil {
 			return nil, err
@@ -90,10 +98,11 @@ func (c *smtpDialogue) execute(cmd smtp.Command) (*login.Hello, error) {
 }
 
 func (c *smtpDialogue) greet(cmd smtp.Command) error {
-	if !smtp.Domain(cmd.Rest) {
+	name, _, _ := strings.Cut(cmd.Rest, " ") // what some printer is called may be two words
+	if !smtp.Domain(name) {
 		return c.fail("501", "5.5.4 A domain or an address is expected")
 	}
-	c.greeted, c.extended = cmd.Rest, cmd.Verb == "EHLO"
+	c.greeted, c.extended = name, cmd.Verb == "EHLO"
 	if !c.extended {
 		return c.write("250 " + c.setup.Hostname + "\r\n")
 	}

@@ -189,6 +189,9 @@ func (d *Decoder) CRLF() bool {
 	if d.ended {
 		return d.err == nil
 	}
+	if d.ahead(" \r") { // clients that mean nothing by it
+		d.Try(' ')
+	}
 	d.Try('\r')
 	if !d.Try('\n') {
 		return d.expected("the end of the command")
