@@ -13,11 +13,18 @@ import (
 
 // Network returns the network that counts as one source: an IPv4 address, or
 // the 64 bits of an IPv6 address that one customer has at least.
-func Network(addr netip.Addr) netip.Prefix {
+func Network(addr netip.Addr) netip.Prefix { return network(addr, 64) }
+
+// Site returns what one customer may have at most, who could be 65,536 networks: 48 bits
+// of an IPv6 address. An IPv4 address is of no site.
+func Site(addr netip.Addr) (site netip.Prefix, ok bool) {
+	return network(addr, 48), addr.Unmap().Is6()
+}
+
+func network(addr netip.Addr, bits int) netip.Prefix {
 	addr = addr.Unmap()
-	bits := 32
-	if addr.Is6() {
-		bits = 64
+	if !addr.Is6() {
+		bits = 32
 	}
 	network, err := addr.WithZone("").Prefix(bits)
 	if err != nil { // not an address: all such are one source

@@ -302,6 +302,40 @@ func TestPenalties(t *testing.T) {
 	}
 }
 
+// TestSite: many networks of one customer are slowed, and bounded, together; those of
+// others are not.
+func TestSite(t *testing.T) {
+	p := open(t, filepath.Join(t.TempDir(), "penalties"), 0)
+	for i := range 12 {
+		p.fail(t, fmt.Sprintf("2001:db8:1:%x::1", i), "alice", fmt.Sprint("guess", i))
+	}
+	if n, _ := p.waits(t, "2001:db8:1:ffff::1", "bob"); n != maxSource {
+		t.Errorf("another network of the site waits %v", n)
+	}
+	if n, _ := p.waits(t, "2001:db8:2::1", "bob"); n != 0 {
+		t.Errorf("another site waits %v", n)
+	}
+	for i := range 12 {
+		p.fail(t, fmt.Sprintf("192.0.2.%d", i), "alice", fmt.Sprint("guess", i))
+	}
+	if n, _ := p.waits(t, "192.0.2.200", "bob"); n != 0 {
+		t.Errorf("an IPv4 neighbour waits %v", n)
+	}
+	s, pid := newStartups(Limit{1000, 30, 2000, 8}), 0
+	if n := s.arrive(500, func(i int) netip.Addr { return addr(fmt.Sprintf("2001:db8:1:%x::1", i)) }, &pid); n != sitesNetworks*8 {
+		t.Errorf("%d connections of one site", n)
+	}
+	if n := s.arrive(100, func(i int) netip.Addr { return addr(fmt.Sprintf("2001:db8:%x::1", i+2)) }, &pid); n != 100 {
+		t.Errorf("%d of 100 sites", n)
+	}
+	for id := range pid {
+		s.Ended(id+1, true)
+	}
+	if len(s.sites) != 0 {
+		t.Errorf("left: %v", s.sites)
+	}
+}
+
 func TestPenaltiesPass(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "penalties")
 	p := open(t, path, 0)

@@ -40,6 +40,7 @@ const (
 	maxLevel  = 8
 	decay     = time.Minute // for one level
 	freeTries = 1           // wrong passwords that cost nothing yet
+	siteTries = 3           // and of a whole site, which may be many people
 	maxSource = 15 * time.Second
 	maxName   = 4 * time.Second // a name waits little: its owner may be the one who waits
 )
@@ -122,6 +123,8 @@ func (p *Penalties) ofNetwork(addr netip.Addr) uint64 {
 	return p.hash("network", []byte(Network(addr).String()))
 }
 
+func (p *Penalties) ofSite(site netip.Prefix) uint64 { return p.hash("site", []byte(site.String())) }
+
 func (p *Penalties) ofName(name string) uint64 { return p.hash("name", []byte(name)) }
 
 // bucket reads the entries among which a key's is, their levels as of now.
@@ -171,16 +174,24 @@ func (p *Penalties) Wait(addr netip.Addr, name string) (network, ofName time.Dur
 	if err != nil {
 		return 0, 0, err
 	}
+	network = n.wait(freeTries)
+	if site, ok := Site(addr); ok {
+		s, _, err := p.find(p.ofSite(site))
+		if err != nil {
+			return 0, 0, err
+		}
+		network = max(network, s.wait(siteTries))
+	}
 	m, _, err := p.find(p.ofName(name))
-	return min(n.wait(), maxSource), min(m.wait(), maxName), err
+	return min(network, maxSource), min(m.wait(freeTries), maxName), err
 }
 
-// wait doubles with each wrong password, from a second on.
-func (e *entry) wait() time.Duration {
-	if e.level <= freeTries {
+// wait doubles with each wrong password beyond those that are free, from a second on.
+func (e *entry) wait(free byte) time.Duration {
+	if e.level <= free {
 		return 0
 	}
-	return time.Second << (e.level - freeTries - 1)
+	return time.Second << (e.level - free - 1)
 }
 
 // Failed enters a wrong password. The same for the same name again, as a phone
@@ -189,6 +200,11 @@ func (p *Penalties) Failed(addr netip.Addr, name string, password []byte) error 
 	tag := uint16(p.hash("password", []byte(name), password)) | 1 // 0 is no tag
 	if err := p.add(p.ofNetwork(addr), tag); err != nil {
 		return err
+	}
+	if site, ok := Site(addr); ok {
+		if err := p.add(p.ofSite(site), tag); err != nil {
+			return err
+		}
 	}
 	return p.add(p.ofName(name), tag)
 }

@@ -22,11 +22,15 @@ type Startups struct {
 	Exempt   func(netip.Addr) bool // from what counts by network
 	starting map[int]starting      // by the pid of the process that serves it
 	networks map[netip.Prefix]*source
+	sites    map[netip.Prefix]int // of IPv6, how many are starting
 }
 
+// sitesNetworks is how many networks' connections a site may have.
+const sitesNetworks = 4
+
 type starting struct {
-	network netip.Prefix
-	since   time.Time
+	network, site netip.Prefix
+	since         time.Time
 }
 
 // A source is a network that has connections without a login, or had.
@@ -46,7 +50,7 @@ const (
 
 func (s *Startups) source(network netip.Prefix) *source {
 	if s.networks == nil {
-		s.starting, s.networks = map[int]starting{}, map[netip.Prefix]*source{}
+		s.starting, s.networks, s.sites = map[int]starting{}, map[netip.Prefix]*source{}, map[netip.Prefix]int{}
 	}
 	if s.networks[network] == nil {
 		if len(s.networks) >= maxSources {
@@ -74,6 +78,9 @@ func (s *Startups) Admit(addr netip.Addr) (ok bool, end int) {
 	src := s.source(Network(addr))
 	exempt := s.Exempt(addr)
 	if !exempt && (src.starting >= s.Limit.PerNetwork || time.Until(src.penalty) > penaltyLimit) {
+		return false, 0
+	}
+	if site, ok := Site(addr); ok && !exempt && s.sites[site] >= sitesNetworks*s.Limit.PerNetwork {
 		return false, 0
 	}
 	n := len(s.starting)
@@ -107,7 +114,11 @@ func (s *Startups) oldest(most int) (pid int) {
 func (s *Startups) Began(pid int, addr netip.Addr) {
 	network := Network(addr)
 	s.source(network).starting++
-	s.starting[pid] = starting{network, time.Now()}
+	site, ok := Site(addr)
+	if ok {
+		s.sites[site]++
+	}
+	s.starting[pid] = starting{network, site, time.Now()}
 }
 
 // Ended takes a connection out, and says whether it was in. One that has logged
@@ -118,6 +129,9 @@ func (s *Startups) Ended(pid int, loggedIn bool) bool {
 		return false
 	}
 	delete(s.starting, pid)
+	if s.sites[c.site]--; s.sites[c.site] <= 0 {
+		delete(s.sites, c.site)
+	}
 	src := s.networks[c.network]
 	src.starting--
 	now := time.Now()
