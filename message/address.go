@@ -1,6 +1,9 @@
 package message
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // maxAddresses bounds one field.
 const maxAddresses = 10000
@@ -40,6 +43,7 @@ type addressParser struct {
 	scanner
 	list    []Address
 	inGroup bool
+	quotes  bool // one of the words was quoted
 }
 
 // one takes one address, a group's name, or a separator.
@@ -68,7 +72,11 @@ func (p *addressParser) one() {
 		p.inGroup = true
 		p.list = append(p.list, Address{Mailbox: join(words)})
 	case len(words) > 0:
-		p.add(split(joinSpec(words)), comment)
+		a, name := p.spec(words)
+		if name == nil {
+			name = comment
+		}
+		p.add(a, name)
 		if len(p.b) > 0 && p.b[0] == ':' {
 			p.b = p.b[1:]
 		}
@@ -78,6 +86,7 @@ func (p *addressParser) one() {
 // words takes the atoms and quoted strings up to , ; : or <. The last comment
 // is the old way to give a name.
 func (p *addressParser) words() (words [][]byte, comment []byte) {
+	p.quotes = false
 	for len(p.b) > 0 {
 		switch p.b[0] {
 		case ' ', '\t':
@@ -86,6 +95,7 @@ func (p *addressParser) words() (words [][]byte, comment []byte) {
 			comment = bytes.TrimSpace(p.comment())
 		case '"':
 			words = append(words, p.quoted())
+			p.quotes = true
 		case ',', ';', ':', '<':
 			return words, comment
 		case '[':
@@ -116,7 +126,12 @@ func (p *addressParser) angle(name []byte) {
 	}
 	s := addressParser{scanner: scanner{b: inner}}
 	words, comment := s.words()
-	a := split(joinSpec(words))
+	a := Address{}
+	if bytes.IndexByte(inner, '@') >= 0 {
+		a, _ = s.spec(words)
+	} else if len(words) > 0 {
+		a.Mailbox = joinSpec(words)
+	}
 	a.Route = route
 	if name == nil {
 		name = comment
@@ -145,13 +160,41 @@ func join(words [][]byte) []byte { return bytes.Join(words, []byte(" ")) }
 // joinSpec joins the words of an addr-spec, between which white space means nothing.
 func joinSpec(words [][]byte) []byte { return bytes.Join(words, nil) }
 
-func split(spec []byte) Address {
-	if len(spec) == 0 {
-		return Address{}
+// spec takes an addr-spec out of words, and what stands around it as a name. Words belong
+// together where one ends, or the next begins, with a dot or the @ (RFC 5322 section 4.4);
+// several without an @, or quoted ones, are a name alone.
+func (p *addressParser) spec(words [][]byte) (a Address, name []byte) {
+	if len(words) == 0 {
+		return Address{}, nil
+	}
+	at := -1
+	for i, w := range words {
+		if bytes.IndexByte(w, '@') >= 0 {
+			at = i
+		}
+	}
+	if at < 0 && (len(words) > 1 || p.quotes) {
+		return Address{Mailbox: []byte("MISSING_MAILBOX")}, join(words)
+	}
+	first, behind := max(at, 0), max(at, 0)+1
+	for first > 0 && together(words[first-1], words[first]) {
+		first--
+	}
+	for behind < len(words) && together(words[behind-1], words[behind]) {
+		behind++
+	}
+	spec := joinSpec(words[first:behind])
+	if around := append(words[:first:first], words[behind:]...); len(around) > 0 {
+		name = join(around)
 	}
 	i := bytes.LastIndexByte(spec, '@')
 	if i < 0 {
-		return Address{Mailbox: spec}
+		return Address{Mailbox: spec}, name
 	}
-	return Address{Mailbox: spec[:i], Host: spec[i+1:]}
+	return Address{Mailbox: spec[:i], Host: spec[i+1:]}, name
+}
+
+func together(a, b []byte) bool {
+	const dots = ".@"
+	return len(a) > 0 && strings.IndexByte(dots, a[len(a)-1]) >= 0 || len(b) > 0 && strings.IndexByte(dots, b[0]) >= 0
 }

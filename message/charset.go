@@ -114,7 +114,7 @@ func asciiPrefix(b []byte) int {
 func UTF8(value []byte) string {
 	s := string(value)
 	if bytes.Contains(value, []byte("=?")) {
-		if d, err := words.DecodeHeader(s); err == nil {
+		if d, err := words.DecodeHeader(padded(s)); err == nil {
 			s = d
 		}
 	}
@@ -125,6 +125,29 @@ func UTF8(value []byte) string {
 		return out
 	}
 	return strings.ToValidUTF8(s, "\ufffd")
+}
+
+// padded gives encoded words in base64 the padding that some programs leave out.
+func padded(s string) string {
+	for at := 0; ; {
+		i := strings.Index(s[at:], "?B?")
+		if j := strings.Index(s[at:], "?b?"); i < 0 || j >= 0 && j < i {
+			i = j
+		}
+		if i < 0 {
+			return s
+		}
+		begin := at + i + len("?B?")
+		end := strings.Index(s[begin:], "?=")
+		if end < 0 {
+			return s
+		}
+		at = begin + end
+		if missing := -end & 3; missing == 1 || missing == 2 {
+			s = s[:at] + "=="[:missing] + s[at:]
+			at += missing
+		}
+	}
 }
 
 var words = mime.WordDecoder{CharsetReader: func(charset string, r io.Reader) (io.Reader, error) {

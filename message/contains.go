@@ -30,7 +30,7 @@ func (p *Part) Contains(f io.ReaderAt, whole []byte, text string, headers bool) 
 		}
 		return p.Message.Contains(f, whole, text, headers)
 	}
-	if p.Type != "text" {
+	if p.Type != "text" && p.Type != "message" { // the latter as message/delivery-status
 		return false, nil
 	}
 	s := searchers.Get().(*searcher)

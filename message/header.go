@@ -106,23 +106,34 @@ func (h Header) Get(name string) []byte {
 }
 
 // GetAll is Get for several names in one pass.
-func (h Header) GetAll(names []string, values [][]byte) {
+func (h Header) GetAll(names []string, values [][]byte) { h.GetLists(names, values, 0, 0) }
+
+// GetLists is GetAll, but those of the names from first on and before behind are of
+// lists: what further fields of such a name have is added, though there should be none.
+func (h Header) GetLists(names []string, values [][]byte, first, behind int) {
 	left := len(names)
 	for n, lines := range h.Fields() {
 		for i, name := range names {
-			if values[i] == nil && isNamed(n, name) {
-				values[i] = unfold(lines[len(n)+bytes.IndexByte(lines[len(n):], ':')+1:])
+			more := values[i] != nil
+			if isList := i >= first && i < behind; more && !isList || !isNamed(n, name) {
+				continue
+			}
+			value := unfold(lines[len(n)+bytes.IndexByte(lines[len(n):], ':')+1:])
+			if more {
+				values[i] = append(append(bytes.Clone(values[i]), ", "...), value...)
+			} else {
+				values[i] = value
 				left--
 			}
 		}
-		if left == 0 {
+		if left == 0 && first == behind {
 			return
 		}
 	}
 }
 
-// unfold removes line ends and what surrounds a value (RFC 5322 section 2.2.3).
-// NUL, which no string may hold, goes with them.
+// unfold removes line ends and what surrounds a value (RFC 5322 section 2.2.3). A tab at
+// a fold becomes the space that people look for. NUL, which no string may hold, goes too.
 func unfold(b []byte) []byte {
 	b = bytes.Trim(b, " \t\r\n")
 	if bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, 0) < 0 && bytes.IndexByte(b, '\r') < 0 {
@@ -132,8 +143,12 @@ func unfold(b []byte) []byte {
 		return b
 	}
 	out := make([]byte, 0, len(b))
-	for _, c := range b {
-		if c != '\r' && c != '\n' && c != 0 {
+	for i, c := range b {
+		switch {
+		case c == '\r', c == '\n', c == 0:
+		case c == '\t' && i > 0 && b[i-1] == '\n':
+			out = append(out, ' ')
+		default:
 			out = append(out, c)
 		}
 	}
@@ -195,79 +210,6 @@ func (h Header) Without(names []string) Header {
 		}
 	}
 	return out
-}
-
-// Field returns a MIME field's value and its parameters, such as
-// Content-Disposition's; nil if it is not there.
-func (h Header) Field(name string) (value []byte, params []Param) {
-	v := h.Get(name)
-	if v == nil {
-		return nil, nil
-	}
-	return ParseParams(v)
-}
-
-// ParseParams takes "value; name=value; name="value"" apart: RFC 2045 section
-// 5.1, with comments passed over. Names come in lower case.
-func ParseParams(b []byte) (value []byte, params []Param) {
-	s := scanner{b: b}
-	value = bytes.TrimSpace(s.until(';'))
-	for len(params) < maxParams && s.skip(';') {
-		s.space()
-		name := s.token("=;")
-		s.space()
-		if !s.skip('=') {
-			if s.until(';'); len(s.b) == 0 {
-				break
-			}
-			continue
-		}
-		s.space()
-		var v string
-		if len(s.b) > 0 && s.b[0] == '"' {
-			v = string(s.quoted())
-		} else {
-			v = string(bytes.TrimSpace(s.token(";")))
-		}
-		if len(name) > 0 {
-			params = append(params, Param{lower(name), v})
-		}
-		s.until(';')
-	}
-	return value, params
-}
-
-// uncommented returns a value without comments: RFC 5322 section 3.2.2.
-func uncommented(b []byte) []byte {
-	if bytes.IndexByte(b, '(') < 0 {
-		return bytes.TrimSpace(b)
-	}
-	var out []byte
-	depth := 0
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case c == '\\' && depth > 0:
-			i++
-		case depth == 0:
-			out = append(out, c)
-		}
-	}
-	return bytes.TrimSpace(out)
-}
-
-func lower(b []byte) string { return strings.ToLower(string(b)) }
-
-func isToken(b []byte) bool {
-	for _, c := range b {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`()<>@,;:\"/[]?=`, c) >= 0 {
-			return false
-		}
-	}
-	return len(b) > 0
 }
 
 // CRLF returns the header with CRLF line ends.

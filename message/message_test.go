@@ -177,6 +177,11 @@ func TestAddresses(t *testing.T) {
 		"<>, , ;":                      "",
 		"broken <a@b, c@d>":            "broken|a|b",
 		"J (comment (nested)) D <j@d>": "J D|j|d",
+		`"Mail Delivery System"`:       "Mail Delivery System|MISSING_MAILBOX|MISSING_DOMAIN",
+		"Undisclosed recipients":       "Undisclosed recipients|MISSING_MAILBOX|MISSING_DOMAIN",
+		"ab c@x":                       "ab|c|x",
+		"Ann Lee ann . lee @ x . org":  "Ann Lee|ann.lee|x.org",
+		`"a b"."c"@d, ""@e`:            "|a b.c|d ; ||e",
 	} {
 		var got []string
 		for _, a := range ParseAddresses([]byte(in)) {
@@ -197,7 +202,7 @@ func TestAddresses(t *testing.T) {
 
 func TestHeader(t *testing.T) {
 	h := Header("From x\nSubject: a\n b\r\n\tc\nno colon\nTo: x\nTO : y\nBcc: z\n\n")
-	if got := string(h.Get("subject")); got != "a b\tc" {
+	if got := string(h.Get("subject")); got != "a b c" {
 		t.Errorf("Subject: %q", got)
 	}
 	if got := string(h.Select([]string{"to", "subject"}, false)); got != "Subject: a\r\n b\r\n\tc\r\nTo: x\r\nTO : y\r\n\r\n" {
@@ -207,8 +212,25 @@ func TestHeader(t *testing.T) {
 		t.Errorf("without: %q", got)
 	}
 	value, params := Header("C: a; x=1; Y=\"2;\\\"3\" (c) ; z*0=q\n\n").Field("C")
-	if string(value) != "a" || fmt.Sprint(params) != `[{x 1} {y 2;"3} {z*0 q}]` {
+	if string(value) != "a" || fmt.Sprint(params) != `[{x 1} {y 2;"3} {z q}]` {
 		t.Errorf("%s %v", value, params)
+	}
+	for in, want := range map[string]string{ // RFC 2231
+		`a; f*0="a very long "; f*1="name.pdf"; x=1`:    "[{f a very long name.pdf} {x 1}]",
+		`a; f*1*=%BC; f*0*=utf-8''%C3; f*2=" x%"`:       "[{f* utf-8''%C3%BC%20x%25}]",
+		`a; f*0=b; f*2=c; f*=utf-8''d; g*x=y; h*1=lost`: "[{f b} {f* utf-8''d} {g*x y} {h*1 lost}]",
+	} {
+		if _, params := ParseParams([]byte(in)); fmt.Sprint(params) != want {
+			t.Errorf("%s: %v", in, params)
+		}
+	}
+	if value, _ := ParseParams([]byte("(c) attachment (d); x=y")); string(value) != "attachment" {
+		t.Errorf("with comments: %q", value)
+	}
+	for in, want := range map[string]string{"=?utf-8?B?w7w?=": "ü", "=?utf-8?b?w7w=?= =?UTF-8?B?w7zDvA?= x": "üüü x", "=?utf-8?B?": "=?utf-8?B?"} {
+		if got := UTF8([]byte(in)); got != want {
+			t.Errorf("%s: %q", in, got)
+		}
 	}
 	got, err := ReadHeader(iotest.OneByteReader(strings.NewReader("A: b\r\n\r\nbody")), nil)
 	if err != nil || string(got) != "A: b\r\n\r\n" {

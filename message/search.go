@@ -25,6 +25,26 @@ func appendFolded(folded []byte, s string) []byte {
 	return folded
 }
 
+// SortKey makes a text sortable: i;unicode-casemap, RFC 5051, in which ASCII stands in
+// capitals, so that what is between them and the small letters is behind both.
+func SortKey(s string) string {
+	key := make([]byte, 0, len(s))
+	for _, r := range s {
+		if r < utf8.RuneSelf {
+			key = append(key, upperASCII(byte(r)))
+			continue
+		}
+		r = unicode.ToTitle(r)
+		var b [utf8.UTFMax]byte
+		letter := b[:utf8.EncodeRune(b[:], r)]
+		if parts := norm.NFKD.Properties(letter).Decomposition(); parts != nil {
+			letter = parts
+		}
+		key = append(key, letter...)
+	}
+	return string(key)
+}
+
 // Contains says whether a field of that name (any, for "") contains a folded
 // text. An empty text is in every field.
 func (h Header) Contains(name, text string) bool {

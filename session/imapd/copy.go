@@ -12,7 +12,7 @@ import (
 // copy: RFC 3501 section 6.4.7, UID COPY: section 6.4.8, COPYUID: RFC 4315
 // section 3.
 func (s *session) copy(uid bool) error {
-	places, dest, err := s.copyArgs(uid)
+	places, gone, dest, err := s.copyArgs(uid)
 	if err != nil {
 		return err
 	}
@@ -26,12 +26,15 @@ func (s *session) copy(uid bool) error {
 	if len(to) > 0 {
 		s.ownMessages(dest.Name, to[0], to[len(to)-1])
 	}
+	if len(to) == 0 && gone && !uid {
+		return s.noneLeft()
+	}
 	return s.finish(uid, copyUID(dest, from, to), "COPY done")
 }
 
 // move: RFC 6851 section 3.
 func (s *session) move(uid bool) error {
-	places, dest, err := s.copyArgs(uid)
+	places, gone, dest, err := s.copyArgs(uid)
 	if err != nil {
 		return err
 	}
@@ -52,26 +55,32 @@ func (s *session) move(uid bool) error {
 	if err != nil {
 		return err
 	}
+	if len(to) == 0 && gone && !uid {
+		return s.noneLeft()
+	}
 	return s.finish(true, "", "MOVE done")
 }
 
-func (s *session) copyArgs(uid bool) (places []int, dest *maildir.Folder, err error) {
+// noneLeft refuses to say that messages were copied which another session has removed:
+// RFC 5530 section 3. Of some, COPYUID tells which were there.
+func (s *session) noneLeft() error { return imap.No("EXPUNGEISSUED", "These messages are gone") }
+
+func (s *session) copyArgs(uid bool) (places []int, gone bool, dest *maildir.Folder, err error) {
 	set, err := s.set()
 	if err != nil {
-		return nil, nil, err
+		return nil, false, nil, err
 	}
 	var name string
 	if !s.d.SP() || !s.d.Mailbox(&name) || !s.d.CRLF() {
-		return nil, nil, s.d.Err()
+		return nil, false, nil, s.d.Err()
 	}
-	places, _, err = s.pick(set, uid) // COPYUID tells which of them were there
-	if err != nil {
-		return nil, nil, err
+	if places, gone, err = s.pick(set, uid); err != nil {
+		return nil, false, nil, err
 	}
 	if dest, err = s.open(name); err != nil {
-		return nil, nil, err
+		return nil, false, nil, err
 	}
-	return places, dest, nil
+	return places, gone, dest, nil
 }
 
 func copyUID(dest *maildir.Folder, from, to []uint32) string {

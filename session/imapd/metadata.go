@@ -42,6 +42,11 @@ func (s *session) getMetadata(bool) error {
 		return err
 	}
 	wanted, tooLong := selectMetadata(entries, &o)
+	for _, name := range o.Entries { // what was asked for by name is NIL where it is not there
+		if entries[name] == nil && o.Depth == "0" && !slices.Contains(wanted, name) {
+			wanted = append(wanted, name)
+		}
+	}
 	if len(wanted) > 0 {
 		s.tellEntries(name, entries, wanted)
 	}

@@ -329,6 +329,9 @@ func (q *query) read(r *reading, k *imap.SearchKey) (bool, error) {
 		size := r.m.CRLF
 		return k.Name == "LARGER" && size > int64(k.Number) || k.Name == "SMALLER" && size < int64(k.Number), nil
 	case "BODY", "TEXT":
+		if k.Text == "" {
+			return true, nil
+		}
 		if err := r.parse(); err != nil {
 			return false, err
 		}
@@ -336,6 +339,9 @@ func (q *query) read(r *reading, k *imap.SearchKey) (bool, error) {
 			return true, nil
 		}
 		return r.part.Contains(r.readerAt(), r.whole, k.Text, k.Name == "TEXT")
+	}
+	if k.Field == "" { // HEADER "": no field has no name
+		return false, nil
 	}
 	header, err := r.headerWith(k.Field)
 	if err != nil {

@@ -153,7 +153,7 @@ func (r *reading) sortText(name string) (string, error) {
 	value := header.Get(field)
 	if name == "SUBJECT" {
 		base, _ := message.BaseSubject(value)
-		return message.Fold(base), nil
+		return message.SortKey(base), nil
 	}
 	list := message.ParseAddresses(value)
 	if len(list) == 0 {
@@ -168,5 +168,5 @@ func (r *reading) sortText(name string) (string, error) {
 			text = slices.Concat(first.Mailbox, []byte("@"), first.Host)
 		}
 	}
-	return message.Fold(message.UTF8(text)), nil
+	return message.SortKey(message.UTF8(text)), nil
 }

@@ -15,7 +15,7 @@ var envelopeFields = [10]string{"Date", "Subject", "From", "Sender", "Reply-To",
 // appendEnvelope appends the ENVELOPE of a header: RFC 3501 section 7.4.2.
 func appendEnvelope(b []byte, h message.Header) []byte {
 	var values [len(envelopeFields)][]byte
-	h.GetAll(envelopeFields[:], values[:])
+	h.GetLists(envelopeFields[:], values[:], 2, 8)
 	b = append(b, '(')
 	b = imap.AppendNString(b, values[0])
 	b = append(b, ' ')
@@ -134,7 +134,7 @@ func appendExtension(b []byte, p *message.Part) []byte {
 	b = append(b, ' ')
 	if value, params := message.ParseParams(fields[0]); len(value) > 0 {
 		b = append(b, '(')
-		b = imap.AppendString(b, bytes.ToLower(value))
+		b = imap.AppendString(b, bytes.ToLower(bytes.Fields(value)[0]))
 		b = append(b, ' ')
 		b = appendParams(b, params)
 		b = append(b, ')')
@@ -150,6 +150,7 @@ func appendExtension(b []byte, p *message.Part) []byte {
 // appendLanguages appends the tags of a Content-Language field (RFC 3282): one
 // as a string, several as a list.
 func appendLanguages(b, field []byte) []byte {
+	field, _ = message.ParseParams(field) // without comments
 	tags := bytes.FieldsFunc(field, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 	switch len(tags) {
 	case 0:
