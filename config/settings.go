@@ -113,7 +113,7 @@ var Settings = []Setting{
 		"Most connections before their login, when smaild itself listens: from BEGIN on a part is refused, from FULL on each takes the place of one of the network with the most.",
 		setStartups},
 	{"max_startups_per_network", "number", []string{"30"}, "10", false,
-		"Most of them from one IPv4 address or one /64 of IPv6.",
+		"Most of them from one IPv4 address or one /64 of IPv6; from a /48 there may be four times as many.",
 		number(func(c *Config) *int { return &c.MaxStartupsPerNetwork }, 1, 100000)},
 	{"penalty_exempt_networks", "none | network ...", []string{"127.0.0.0/8", "::1"}, "192.0.2.0/24", false,
 		"Addresses that many users share, as a webmail's, whom each other's wrong passwords and connections cost nothing.",

@@ -251,7 +251,7 @@ func isPlainName(v string) error {
 }
 
 func isHostname(v string) error {
-	if len(v) > 253 || isPlainName(v) != nil {
+	if len(v) > 253 || isPlainName(v) != nil || strings.Contains(v+".", "..") {
 		return fmt.Errorf("%q is not a host's or domain's name", v)
 	}
 	return nil
@@ -259,7 +259,7 @@ func isHostname(v string) error {
 
 // isPrefix refuses what could not be put in front of a folder's name.
 func isPrefix(v string) error {
-	if v != "" && (!strings.HasSuffix(v, ".") || len(v) > 64 || strings.ContainsAny(v, "\"\\%*\r\n/")) {
+	if v != "" && (!strings.HasSuffix(v, ".") || v[0] == '.' || strings.Contains(v, "..") || len(v) > 64 || strings.ContainsAny(v, "\"\\%*\r\n/")) {
 		return fmt.Errorf("%q is not a prefix such as \"INBOX.\"", v)
 	}
 	return nil

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"net"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -31,5 +34,46 @@ func TestSilentClientsGo(t *testing.T) {
 		if timeout, _ := err.(net.Error); (timeout == nil) != (i == 1) {
 			t.Errorf("connection %d: %v", i, err)
 		}
+	}
+}
+
+// A trying listener's first accepts fail, as where there are no descriptors.
+type trying struct {
+	net.Listener
+	errs []error
+}
+
+func (l *trying) Accept() (net.Conn, error) {
+	if len(l.errs) == 0 {
+		return l.Listener.Accept()
+	}
+	err := l.errs[0]
+	l.errs = l.errs[1:]
+	return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", err)}
+}
+
+// TestOutOfDescriptors: it waits for some, and goes on.
+func TestOutOfDescriptors(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, ended := set(t, ""), make(chan error, 1)
+	go func() {
+		ended <- s.listen(&trying{inner, []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED}}, 0)
+	}()
+	c, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(c, "request=smtpd_access_policy\n\n")
+	if n, err := c.Read(make([]byte, 100)); n == 0 {
+		t.Error(err)
+	}
+	c.Close()
+	inner.Close()
+	if err := <-ended; err == nil {
+		t.Error("no end with the listener's")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
@@ -91,6 +92,10 @@ func (s *server) listen(l net.Listener, idle time.Duration) error {
 			}
 			continue
 		}
+		if outOfSomething(err) { // others will leave
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -100,6 +105,16 @@ func (s *server) listen(l net.Listener, idle time.Duration) error {
 			s.serve(heard{conn, open})
 		}()
 	}
+}
+
+// outOfSomething says whether an error of accept(2) is one that passes.
+func outOfSomething(err error) bool {
+	for _, passing := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
 }
 
 // clients are the connections that are open, and since when each is silent.

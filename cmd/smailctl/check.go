@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smail/config"
+	"smail/sessionfile"
 )
 
 // A report is what check finds: a line each.
@@ -152,6 +153,10 @@ func checkSessionFile(r *report, cfg *config.Config) {
 	case !st.IsDir():
 		r.err("sessions", "%s is no folder", dir)
 	default:
+		if _, err := sessionfile.Read(cfg.SessionFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+			r.err("sessions", "%v", err) // each login logs it, and nobody sends without one
+			return
+		}
 		r.ok("sessions", "%s", cfg.SessionFile)
 		checkMode(r, "sessions", dir)
 	}

@@ -16,7 +16,7 @@ type known struct {
 	made  []byte // what of it was made here
 }
 
-const entryVersion = 1
+const entryVersion = 2
 
 const (
 	kindEnvelope  = iota // ENVELOPE

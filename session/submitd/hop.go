@@ -115,6 +115,10 @@ func (h *hop) hello() error {
 		verb = "LHLO "
 	}
 	a, err := h.command(250, verb+h.Config.Hostname)
+	var refused *answer
+	if errors.As(err, &refused) && refused.code/10 == 50 && !h.lmtp() { // RFC 5321 section 3.2
+		a, err = h.command(250, "HELO "+h.Config.Hostname)
+	}
 	if err != nil {
 		return err
 	}
@@ -171,9 +175,8 @@ func (h *hop) auth() error {
 // quit ends the connection when no message is under way.
 func (h *hop) quit() {
 	if h.conn != nil {
-		h.conn.SetDeadline(time.Now().Add(5 * time.Second))
 		h.w.WriteString("QUIT\r\n")
-		h.w.Flush()
+		h.expectWithin(5*time.Second, 221) // RFC 5321 section 4.1.1.10
 		h.close()
 	}
 }
@@ -228,14 +231,14 @@ func (h *hop) envelope(e *envelope) error {
 		h.w.WriteString(c + "\r\n")
 		if !pipelining {
 			if _, err := h.expect(250); err != nil {
-				return err
+				return about(e, i, err)
 			}
 		} else if i == len(commands)-1 {
-			for range commands {
+			for n := range commands {
 				_, err := h.expect(250)
 				var a *answer
 				if refused == nil {
-					refused = err
+					refused = about(e, n, err)
 				}
 				if err != nil && !errors.As(err, &a) {
 					return refused
@@ -247,6 +250,16 @@ func (h *hop) envelope(e *envelope) error {
 		return refused
 	}
 	_, err = h.command(354, "DATA")
+	return err
+}
+
+// about says in a refusal which of several recipients it is about: the n-th command of
+// the envelope was refused, of which the first is MAIL.
+func about(e *envelope, n int, err error) error {
+	var a *answer
+	if errors.As(err, &a) && n > 0 && len(e.to) > 1 {
+		a.about = e.to[n-1].address
+	}
 	return err
 }
 

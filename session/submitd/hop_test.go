@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -220,7 +221,7 @@ func TestHopGone(t *testing.T) {
 // reply is not. A message whose last word was not heard is not told as sent.
 func TestHopRefuses(t *testing.T) {
 	for _, c := range []struct{ key, reply, want string }{
-		{"MAIL", "550-5.7.1 no\r\n550 5.7.1 mail", "550 5.7.1 no 5.7.1 mail"}, {"RCPT", "450 4.2.1 full", "450 4.2.1 full"},
+		{"MAIL", "550-5.7.1 no\r\n550 5.7.1 mail", "550 5.7.1 no mail"}, {"RCPT", "450 4.2.1 full", "450 4.2.1 full"},
 		{"RCPT", "550 no code", "550 5.0.0 no code"}, {"RCPT", "421 4.3.2 down", "451 4.3.2 down"}, {"DATA", "554 5.5.1 none", "554 5.5.1 none"},
 		{"DATA", "250 what", "451 4.3.0 Not handed over"}, {"MAIL", "drop", "451 4.3.0 Not handed over"}, {"EHLO", "999 x", "451 4.3.0"},
 		{"EHLO", "550 \x07evil\x80", "550 5.0.0  evil"}, {"MAIL", "55", "451 4.3.0"}, {"MAIL", strings.Repeat("x", 5000), "451 4.3.0"},
@@ -354,4 +355,34 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("not one line: %q", a.text())
 		}
 	})
+}
+
+// TestHopOldAndVerbose: one that knows no EHLO is spoken to by HELO, a verdict of any
+// length is one, and a refusal among several says whose it is, with its code once.
+func TestHopOldAndVerbose(t *testing.T) {
+	p := &peer{t: t}
+	cfg := testConfig(t)
+	cfg.Relay = p.relay("smtp")
+	p.answer(map[string]string{"EHLO": "502 5.5.1 What?"})
+	if got := say(t, Options{Config: cfg}, envelopeLines+letter+"QUIT\r\n"); !strings.Contains(got, "250 2.0.0 Ok: queued") || !slices.Contains(p.heard(), "HELO host.example") {
+		t.Errorf("said %q, heard %q", got, p.heard())
+	}
+	p.refuse = func(string) string { return "250-2.0.0 Ok\r\n250 2.0.0 " + strings.Repeat("and so on ", 2000) }
+	if got := say(t, Options{Config: cfg}, envelopeLines+letter+"QUIT\r\n"); !strings.Contains(got, "250 2.0.0 Ok and so on") {
+		t.Errorf("a long word: %q", got)
+	}
+	p.refuse = nil
+	const refusal = "550-5.1.1 There is\r\n550-5.1.1 nobody of\r\n550 5.1.1 that name"
+	for _, offers := range [][]string{nil, {"PIPELINING"}} {
+		p.offers = offers
+		p.answer(map[string]string{"RCPT TO:<they@": refusal})
+		got := say(t, Options{Config: cfg}, envelopeLines+"RCPT TO:<they@there.example>\r\n"+letter+"QUIT\r\n")
+		if !strings.Contains(got, "550 5.1.1 <they@there.example>: There is nobody of that name\r\n") {
+			t.Errorf("one of two: %q", got)
+		}
+	}
+	p.answer(map[string]string{"RCPT TO:<you@": refusal})
+	if got := say(t, Options{Config: cfg}, envelopeLines+letter+"QUIT\r\n"); !strings.Contains(got, "550 5.1.1 There is nobody of that name\r\n") {
+		t.Errorf("the only one: %q", got)
+	}
 }

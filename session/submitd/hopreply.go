@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,16 +25,23 @@ const (
 type answer struct {
 	code  int
 	lines []string
+	about string // the recipient that was refused, of several
 }
 
 func (a *answer) Error() string { return fmt.Sprintf("%d %s", a.code, a.text()) }
 
-// text is the reply as one line that can be sent on.
+// text is the reply as one line that can be sent on. Its enhanced code stands once.
 func (a *answer) text() string {
 	if a == nil {
 		return ""
 	}
-	return oneLine(strings.Join(a.lines, " "))
+	lines := slices.Clone(a.lines)
+	for i := 1; i < len(lines); i++ {
+		if code, rest := enhancedCode(lines[i]); code[0] != 0 && strings.HasPrefix(lines[0], lines[i][:len(lines[i])-len(rest)]) {
+			lines[i] = rest
+		}
+	}
+	return oneLine(strings.Join(lines, " "))
 }
 
 // command sends one command and reads its reply.
@@ -77,6 +85,12 @@ func readAnswer(r *bufio.Reader) (*answer, error) {
 	a := &answer{}
 	for range maxReplyLines {
 		line, err := r.ReadSlice('\n')
+		if err == bufio.ErrBufferFull { // the rest of it is of no interest, but the verdict is
+			line = bytes.Clone(line)
+			for err == bufio.ErrBufferFull {
+				_, err = r.ReadSlice('\n')
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -120,6 +134,9 @@ func nextHop(err error) error {
 	enhanced, text := enhancedCode(a.text())
 	if enhanced[0] != code/100 {
 		enhanced, text = smtp.EnhancedCode{code / 100, 0, 0}, a.text()
+	}
+	if a.about != "" {
+		text = "<" + a.about + ">: " + text
 	}
 	return reply(code, enhanced, "%s", text)
 }
