@@ -113,7 +113,7 @@ func TestMigrate(t *testing.T) {
 	os.WriteFile(filepath.Join(box, "cur/1700000003.M3P1.host:2,"), []byte("Subject: 3\n\nx\n"), 0o600)
 	os.WriteFile(filepath.Join(box, "courierimapuiddb"), []byte("1 795391814 10\n3 1700000001.M1P1.host\n7 1700000002.M2P1.host\n9 1700000003.M3P1.host\n"), 0o600)
 	h.own(filepath.Join(box, "cur"), h.alice)
-	if out, ok := h.smailctl("migrate", alice); ok || !strings.Contains(out, "Courier's files differ") {
+	if out, ok := h.smailctl("migrate", alice); ok || !strings.Contains(out, "the files of Courier differ") {
 		t.Errorf("migrate behind Courier's back:\n%s", out)
 	}
 	h.must("", "mkdir", "-p", filepath.Join(box, ".inbox/cur"), filepath.Join(box, ".inbox/new"), filepath.Join(box, ".inbox/tmp"))

@@ -84,7 +84,7 @@ func statusOfFolders(s *maildir.Store, out io.Writer) error {
 func takenOver(s *maildir.Store, name string) error {
 	p, err := s.Preview(name, false)
 	if err == nil && p.Origin == "Courier" {
-		err = errors.New("Courier's, and not taken over yet: stop Courier, and run smailctl migrate")
+		err = errors.New("is Courier's, and not taken over yet: stop Courier, and run smailctl migrate")
 	}
 	return err
 }

@@ -82,7 +82,7 @@ func (m *migration) folder(s *maildir.Store, name string, w io.Writer) error {
 	if m.from == "" && before.Origin != "Courier" {
 		if courier, err := s.Preview(name, true); err == nil && courier.Origin == "Courier" {
 			if err := compare(courier, now); err != nil {
-				return fmt.Errorf("Courier's files differ: %w; if Courier was used since they were taken over, stop it, and say -from courier", err)
+				return fmt.Errorf("the files of Courier differ: %w; if Courier was used since they were taken over, stop it, and say -from courier", err)
 			}
 		}
 	}
