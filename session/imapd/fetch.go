@@ -232,10 +232,10 @@ func (s *session) fetchOne(i int, r *reading, items *imap.FetchItems, seen bool)
 		item("ENVELOPE").Write(r.known.parts[kindEnvelope])
 	}
 	if items.Body {
-		item("BODY").Write(r.known.parts[kindBody])
+		item("BODY").Write(r.known.structure(kindBody, kindGlobalBody, s.on.rev2 || s.on.utf8))
 	}
 	if items.BodyStructure {
-		item("BODYSTRUCTURE").Write(r.known.parts[kindStructure])
+		item("BODYSTRUCTURE").Write(r.known.structure(kindStructure, kindGlobalStructure, s.on.rev2 || s.on.utf8))
 	}
 	r.identity(items, item)
 	for k := range items.Sections {

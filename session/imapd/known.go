@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"smail/message"
 )
@@ -19,13 +20,15 @@ type known struct {
 const entryVersion = 2
 
 const (
-	kindEnvelope  = iota // ENVELOPE
-	kindStructure        // BODYSTRUCTURE
-	kindBody             // BODY
-	kindHeader           // commonFields and those in kindMore, with CRLF
-	kindMore             // names of further fields, a space between them
-	kindPreview          // PREVIEW
-	kindFields           // where each field of kindHeader is: a code and its length
+	kindEnvelope        = iota // ENVELOPE
+	kindStructure              // BODYSTRUCTURE
+	kindBody                   // BODY
+	kindHeader                 // commonFields and those in kindMore, with CRLF
+	kindMore                   // names of further fields, a space between them
+	kindPreview                // PREVIEW
+	kindFields                 // where each field of kindHeader is: a code and its length
+	kindGlobalStructure        // BODYSTRUCTURE for who knows message/global, where that is another
+	kindGlobalBody             // BODY likewise
 	kinds
 )
 
@@ -77,10 +80,33 @@ func (k *known) learnEnvelope(h message.Header) {
 
 // learnStructure keeps how a message is made up, as BODYSTRUCTURE or BODY.
 func (k *known) learnStructure(p *message.Part, structure, body bool) {
-	if structure {
-		k.keep(kindStructure, func(b []byte) []byte { return appendBodyStructure(b, p, true) })
+	for _, form := range []struct {
+		wanted       bool
+		kind, global int
+	}{{structure, kindStructure, kindGlobalStructure}, {body, kindBody, kindGlobalBody}} {
+		if !form.wanted {
+			continue
+		}
+		k.keep(form.kind, func(b []byte) []byte {
+			return appendBodyStructure(b, p, structureForm{form.kind == kindStructure, false})
+		})
+		if hasGlobal(p) {
+			k.keep(form.global, func(b []byte) []byte {
+				return appendBodyStructure(b, p, structureForm{form.kind == kindStructure, true})
+			})
+		}
 	}
-	if body {
-		k.keep(kindBody, func(b []byte) []byte { return appendBodyStructure(b, p, false) })
+}
+
+// structure returns BODYSTRUCTURE or BODY, as the client understands it.
+func (k *known) structure(kind, global int, knowsGlobal bool) []byte {
+	if knowsGlobal && k.parts[global] != nil {
+		return k.parts[global]
 	}
+	return k.parts[kind]
+}
+
+// hasGlobal says whether a part of message/global is among them.
+func hasGlobal(p *message.Part) bool {
+	return p.Message != nil && (p.Subtype == "global" || hasGlobal(p.Message)) || slices.ContainsFunc(p.Children, hasGlobal)
 }

@@ -56,28 +56,31 @@ func appendAddresses(b []byte, list []message.Address) []byte {
 	return append(b, ')')
 }
 
-// appendBodyStructure appends BODYSTRUCTURE, or BODY without extended: RFC
-// 3501 section 7.4.2.
-func appendBodyStructure(b []byte, p *message.Part, extended bool) []byte {
+// A structureForm is BODYSTRUCTURE if extended, else BODY; global is for clients that
+// know what a part of message/global is: RFC 9051 section 9 has it, RFC 3501 does not.
+type structureForm struct{ extended, global bool }
+
+// appendBodyStructure appends how a message is made up: RFC 3501 section 7.4.2.
+func appendBodyStructure(b []byte, p *message.Part, form structureForm) []byte {
 	b = append(b, '(')
 	if p.IsMultipart() {
-		b = appendMultipart(b, p, extended)
+		b = appendMultipart(b, p, form)
 	} else {
-		b = appendSinglePart(b, p, extended)
+		b = appendSinglePart(b, p, form)
 	}
 	return append(b, ')')
 }
 
-func appendMultipart(b []byte, p *message.Part, extended bool) []byte {
+func appendMultipart(b []byte, p *message.Part, form structureForm) []byte {
 	if len(p.Children) == 0 { // the grammar wants one
 		b = fmt.Appendf(b, `("text" "plain" NIL NIL NIL "7bit" %d %d)`, p.BodySize(), p.BodyLines())
 	}
 	for _, child := range p.Children {
-		b = appendBodyStructure(b, child, extended)
+		b = appendBodyStructure(b, child, form)
 	}
 	b = append(b, ' ')
 	b = imap.AppendString(b, p.Subtype)
-	if !extended {
+	if !form.extended {
 		return b
 	}
 	b = append(b, ' ')
@@ -85,7 +88,7 @@ func appendMultipart(b []byte, p *message.Part, extended bool) []byte {
 	return appendExtension(b, p)
 }
 
-func appendSinglePart(b []byte, p *message.Part, extended bool) []byte {
+func appendSinglePart(b []byte, p *message.Part, form structureForm) []byte {
 	b = imap.AppendString(b, p.Type)
 	b = append(b, ' ')
 	b = imap.AppendString(b, p.Subtype)
@@ -108,17 +111,18 @@ func appendSinglePart(b []byte, p *message.Part, extended bool) []byte {
 	b = imap.AppendString(b, bytes.ToLower(encoding))
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, p.BodySize(), 10)
-	if p.Message != nil {
+	enclosed := p.Message != nil && (form.global || p.Subtype != "global")
+	if enclosed {
 		b = append(b, ' ')
 		b = appendEnvelope(b, p.Message.Header)
 		b = append(b, ' ')
-		b = appendBodyStructure(b, p.Message, extended)
+		b = appendBodyStructure(b, p.Message, form)
 	}
-	if p.Message != nil || p.Type == "text" {
+	if enclosed || p.Type == "text" {
 		b = append(b, ' ')
 		b = strconv.AppendInt(b, p.BodyLines(), 10)
 	}
-	if !extended {
+	if !form.extended {
 		return b
 	}
 	b = append(b, ' ')
