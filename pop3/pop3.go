@@ -40,6 +40,7 @@ func (c Command) Args() []string { return strings.Fields(c.Rest) }
 // Response codes: RFC 2449 section 8, RFC 3206.
 const (
 	CodeAuth    = "[AUTH] "     // the name or the password is wrong
+	CodeInUse   = "[IN-USE] "   // another program has the mailbox
 	CodeSysTemp = "[SYS/TEMP] " // not the client's fault; it may come again
 	CodeSysPerm = "[SYS/PERM] " // nor is it; somebody must mend it first
 )

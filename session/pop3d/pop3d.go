@@ -100,13 +100,16 @@ func Serve(conn io.ReadWriter, o Options) (did []string, err error) {
 }
 
 // Refuse tells a client that has logged in that its mailbox cannot be opened:
-// RFC 3206.
+// RFC 3206, and RFC 2449 section 8.1.
 func Refuse(w io.Writer, err error) {
 	code := pop3.CodeSysTemp
 	for _, lasting := range []error{os.ErrPermission, syscall.ENOTDIR, syscall.ELOOP, syscall.EROFS} {
 		if errors.Is(err, lasting) {
 			code = pop3.CodeSysPerm
 		}
+	}
+	if errors.Is(err, maildir.ErrLocked) {
+		code = pop3.CodeInUse
 	}
 	io.WriteString(w, "-ERR "+code+"Your mailbox cannot be opened now\r\n")
 }

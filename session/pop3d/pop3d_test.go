@@ -192,6 +192,7 @@ func TestRefuse(t *testing.T) {
 	for err, want := range map[error]string{
 		fmt.Errorf("open: %w", syscall.EACCES): "-ERR [SYS/PERM] ", fmt.Errorf("open: %w", syscall.ENOTDIR): "-ERR [SYS/PERM] ",
 		fmt.Errorf("open: %w", syscall.EMFILE): "-ERR [SYS/TEMP] ", syscall.ENOSPC: "-ERR [SYS/TEMP] ",
+		fmt.Errorf("open: %w", maildir.ErrLocked): "-ERR [IN-USE] ",
 	} {
 		var b strings.Builder
 		if Refuse(&b, err); !strings.HasPrefix(b.String(), want) {
