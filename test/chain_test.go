@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestProcesses looks at who runs as whom, before and after a login.
@@ -391,36 +389,5 @@ func TestAsOrdinaryUser(t *testing.T) {
 	}
 	if n := len(regexp.MustCompile(`(?m)^--- PASS: `).FindAll(out, -1)); n != 7 {
 		t.Errorf("%d tests ran as an ordinary user, want 7:\n%s", n, out)
-	}
-}
-
-// TestKeepAlive: a client that has gone is found, and one that is there is not asked
-// every few seconds.
-func TestKeepAlive(t *testing.T) {
-	needRoot(t)
-	h := newHost(t)
-	h.serve("imaps")
-	front, _ := h.login().processes()
-	pidfd, err := unix.PidfdOpen(front, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(pidfd)
-	sockets := 0
-	for fd := range 20 {
-		its, err := unix.PidfdGetfd(pidfd, fd, 0)
-		if err != nil {
-			continue
-		}
-		defer unix.Close(its)
-		if idle, err := unix.GetsockoptInt(its, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); err == nil {
-			on, _ := unix.GetsockoptInt(its, unix.SOL_SOCKET, unix.SO_KEEPALIVE)
-			if sockets++; on != 1 || idle != 300 {
-				t.Errorf("keepalive is %d, after %d seconds", on, idle)
-			}
-		}
-	}
-	if sockets != 1 {
-		t.Errorf("%d TCP sockets", sockets)
 	}
 }

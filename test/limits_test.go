@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestConnectionLimits: one address has no more than its share, and gets it
@@ -171,4 +173,35 @@ func ticks(t *testing.T, pid string) int {
 	_, rest, _ := strings.Cut(readFile(t, "/proc/"+pid+"/stat"), ") ")
 	f := strings.Fields(rest)
 	return atoi(t, f[11]) + atoi(t, f[12])
+}
+
+// TestKeepAlive: a client that has gone is found, and one that is there is not asked
+// every few seconds.
+func TestKeepAlive(t *testing.T) {
+	needRoot(t)
+	h := newHost(t)
+	h.serve("imaps")
+	front, _ := h.login().processes()
+	pidfd, err := unix.PidfdOpen(front, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
+	sockets := 0
+	for fd := range 20 {
+		its, err := unix.PidfdGetfd(pidfd, fd, 0)
+		if err != nil {
+			continue
+		}
+		defer unix.Close(its)
+		if idle, err := unix.GetsockoptInt(its, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); err == nil {
+			on, _ := unix.GetsockoptInt(its, unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+			if sockets++; on != 1 || idle != 300 {
+				t.Errorf("keepalive is %d, after %d seconds", on, idle)
+			}
+		}
+	}
+	if sockets != 1 {
+		t.Errorf("%d TCP sockets", sockets)
+	}
 }
