@@ -1,7 +1,9 @@
 package test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -32,8 +34,14 @@ func (p pipeServer) run(commands ...string) string {
 	}
 	args := append([]string{"--reuid", p.h.alice.Uid, "--regid", p.h.alice.Gid, "--clear-groups",
 		"env", "-i", "HOME=" + p.h.alice.HomeDir, "USER=" + p.h.alice.Username}, p.args...)
-	cmd := exec.Command("setpriv", args...)
-	cmd.Stdin = strings.NewReader(script + "z LOGOUT\r\n")
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "setpriv", args...)
+	in, err := cmd.StdinPipe() // open until it has said all: Dovecot leaves early at its end
+	if err != nil {
+		p.h.t.Fatal(err)
+	}
+	go io.WriteString(in, script+"z LOGOUT\r\n")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "\nz OK") {
 		p.h.t.Fatalf("%s: %v\n%s", p.name, err, out)

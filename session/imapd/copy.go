@@ -12,7 +12,7 @@ import (
 // copy: RFC 3501 section 6.4.7, UID COPY: section 6.4.8, COPYUID: RFC 4315
 // section 3.
 func (s *session) copy(uid bool) error {
-	places, gone, dest, err := s.copyArgs(uid)
+	places, gone, dest, err := s.copyArgs(uid) // of some that are left, COPYUID tells which
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (s *session) copy(uid bool) error {
 		s.ownMessages(dest.Name, to[0], to[len(to)-1])
 	}
 	if len(to) == 0 && gone && !uid {
-		return s.noneLeft()
+		return s.finishGone()
 	}
 	return s.finish(uid, copyUID(dest, from, to), "COPY done")
 }
@@ -56,14 +56,10 @@ func (s *session) move(uid bool) error {
 		return err
 	}
 	if len(to) == 0 && gone && !uid {
-		return s.noneLeft()
+		return s.finishGone()
 	}
 	return s.finish(true, "", "MOVE done")
 }
-
-// noneLeft refuses to say that messages were copied which another session has removed:
-// RFC 5530 section 3. Of some, COPYUID tells which were there.
-func (s *session) noneLeft() error { return imap.No("EXPUNGEISSUED", "These messages are gone") }
 
 func (s *session) copyArgs(uid bool) (places []int, gone bool, dest *maildir.Folder, err error) {
 	set, err := s.set()
