@@ -57,14 +57,14 @@ func TestNoDeadlineIsLeft(t *testing.T) {
 	dst, client := unixPair(t)
 	defer client.Close()
 	defer session.Close()
-	go copyConn(dst, src, 50*time.Millisecond, nil)
+	go copyConn(dst, src, 500*time.Millisecond, nil)
 	b := make([]byte, 4)
 	for _, word := range []string{"said", "more"} {
 		session.Write([]byte(word))
 		if _, err := io.ReadFull(client, b); err != nil || string(b) != word {
 			t.Fatalf("%q, %v", b, err)
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(700 * time.Millisecond)
 		if _, err := dst.Write([]byte("keys")); err != nil {
 			t.Fatal(err)
 		}

@@ -261,14 +261,14 @@ func (f *Folder) showAll(all []Committed, first uint32) error {
 	return nil
 }
 
+// Room says whether the quota has room for the message: EDQUOT where it has none.
+func (d *Delivery) Room() error { return d.folder.store.makeRoom(d.size, 1) }
+
 // CommitNew puts the message into new/, as an MTA does: it gets its UID when
-// somebody looks.
+// somebody looks. It counts, and is not held to the quota: see Room.
 func (d *Delivery) CommitNew() error {
 	defer d.Abort()
 	if err := d.settle(time.Time{}); err != nil {
-		return err
-	}
-	if err := d.folder.store.makeRoom(d.size, 1); err != nil {
 		return err
 	}
 	if err := d.sync(); err != nil {

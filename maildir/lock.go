@@ -97,7 +97,7 @@ func makeLock(dir int, name string) (ino uint64, err error) {
 // where the file system has no links.
 func (s *Store) tryLock(dir int, name string) (ino uint64, err error) {
 	if s.token.path == "" {
-		if err := s.makeToken(); errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		if err := s.makeToken(); isFull(err) {
 			return lockFull(dir, name)
 		} else if err != nil {
 			return 0, err
@@ -110,25 +110,27 @@ func (s *Store) tryLock(dir int, name string) (ino uint64, err error) {
 		return st.Ino, nil // this session's own, which it could not remove
 	case err == unix.ENOENT: // the token was removed, or the folder
 		s.token = token{}
-		return makeLock(dir, name)
 	case err == unix.EPERM, err == unix.EXDEV, err == unix.EOPNOTSUPP, err == unix.EMLINK:
-		return makeLock(dir, name)
+	default:
+		return s.token.ino, err
 	}
-	return s.token.ino, err
+	if ino, err = makeLock(dir, name); isFull(err) {
+		return lockFull(dir, name)
+	}
+	return ino, err
 }
+
+func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // lockFull locks where there is no room for a file, so that a user can make some: by a
 // link of what is locked. It holds nobody's number, and is stale when it is old.
 func lockFull(dir int, name string) (ino uint64, err error) {
-	if err := unix.Linkat(dir, strings.TrimSuffix(name, ".lock"), dir, name, 0); err != nil {
-		if err == unix.ENOENT {
-			err = unix.ENOSPC
-		}
-		return 0, err
-	}
+	what := strings.TrimSuffix(name, ".lock")
 	var st unix.Stat_t
-	err = unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	return st.Ino, err
+	if unix.Fstatat(dir, what, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Size == 0 { // an empty lock is nobody's
+		return 0, unix.ENOSPC
+	}
+	return st.Ino, unix.Linkat(dir, what, dir, name, 0)
 }
 
 // takeLock makes the lock file name in a folder: it waits for its turn, no
@@ -224,8 +226,8 @@ func breakStale(dir int, name string) bool {
 	if !dead && age < lockUnchanged {
 		return false
 	}
-	if unix.Fstatat(dir, name, &again, unix.AT_SYMLINK_NOFOLLOW) != nil || again.Ino != st.Ino {
-		return true
+	if unix.Fstatat(dir, name, &again, unix.AT_SYMLINK_NOFOLLOW) != nil || again.Ino != st.Ino || again.Ctim != st.Ctim {
+		return true // a link of the same file is another lock
 	}
 	aside := fmt.Sprintf("%s.%d", name, os.Getpid())
 	if err := unix.Renameat(dir, name, dir, aside); err != nil {

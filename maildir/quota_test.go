@@ -68,10 +68,11 @@ func TestQuotaUnsteady(t *testing.T) {
 	}
 	const before = "30000S\n5 1\nnonsense\n"
 	put(t, s, quotaName, before)
-	stop, stopped := make(chan bool), make(chan bool)
+	stop, stopped, begun := make(chan bool), make(chan bool), make(chan bool)
 	go func() {
 		defer close(stopped)
-		for path := filepath.Join(s.root, "new", "1700000001.M1P1.h"); ; {
+		path := filepath.Join(s.root, "new", "1700000001.M1P1.h")
+		for i := 0; ; i++ {
 			select {
 			case <-stop:
 				return
@@ -79,8 +80,12 @@ func TestQuotaUnsteady(t *testing.T) {
 				os.WriteFile(path, nil, 0o600)
 				os.Remove(path)
 			}
+			if i == 0 {
+				close(begun)
+			}
 		}
 	}()
+	<-begun
 	if q, ok, err := s.Quota(); !ok || err != nil || q.Messages < 5000 {
 		t.Errorf("counted %v, %v, %v", q, ok, err)
 	}
@@ -98,6 +103,9 @@ func TestQuotaUnsteady(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.Write([]byte(text))
+		if err := d.Room(); err != nil {
+			return err
+		}
 		return d.CommitNew()
 	}
 	if err := commit("1234567"); err != nil {

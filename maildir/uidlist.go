@@ -32,7 +32,8 @@ import (
 //
 // It is read without a lock, since it only grows or is replaced by rename.
 // Under the lock dovecot-uidlist.lock lines are appended, or a new file is
-// renamed over it. A torn last line is ignored: its UID was told to nobody.
+// renamed over it. A line that is none, as a torn last one, whose UID was told to
+// nobody, has the file written anew.
 const (
 	uidlistName = "dovecot-uidlist"
 	uidlistLock = "dovecot-uidlist.lock"

@@ -129,26 +129,42 @@ func UTF8(value []byte) string {
 
 // padded gives encoded words in base64 the padding that some programs leave out.
 func padded(s string) string {
-	for at := 0; ; {
-		i := strings.Index(s[at:], "?B?")
-		if j := strings.Index(s[at:], "?b?"); i < 0 || j >= 0 && j < i {
-			i = j
-		}
+	var b strings.Builder
+	for {
+		i := strings.Index(s, "=?")
 		if i < 0 {
-			return s
+			break
 		}
-		begin := at + i + len("?B?")
-		end := strings.Index(s[begin:], "?=")
-		if end < 0 {
-			return s
+		charset, rest, ok := strings.Cut(s[i+2:], "?")
+		if !ok {
+			break
 		}
-		at = begin + end
-		if missing := -end & 3; missing == 1 || missing == 2 {
-			s = s[:at] + "=="[:missing] + s[at:]
-			at += missing
+		begin := i + 2 + len(charset) + 1
+		if len(charset) > maxCharset || len(rest) < 2 || lowerASCII(rest[0]) != 'b' || rest[1] != '?' {
+			b.WriteString(s[:i+2])
+			s = s[i+2:]
+			continue
 		}
+		begin += 2
+		n := strings.IndexByte(s[begin:], '?')
+		if n < 0 {
+			break
+		}
+		b.WriteString(s[:begin+n])
+		if missing := -n & 3; missing == 1 || missing == 2 {
+			b.WriteString("=="[:missing])
+		}
+		s = s[begin+n:]
 	}
+	if b.Len() == 0 {
+		return s
+	}
+	b.WriteString(s)
+	return b.String()
 }
+
+// maxCharset bounds a charset's name within an encoded word.
+const maxCharset = 80
 
 var words = mime.WordDecoder{CharsetReader: func(charset string, r io.Reader) (io.Reader, error) {
 	return utf8Reader(charset, r), nil

@@ -108,27 +108,38 @@ func (h Header) Get(name string) []byte {
 // GetAll is Get for several names in one pass.
 func (h Header) GetAll(names []string, values [][]byte) { h.GetLists(names, values, 0, 0) }
 
+// maxLists bounds the fields of one name that GetLists puts together.
+const maxLists = 100
+
 // GetLists is GetAll, but those of the names from first on and before behind are of
 // lists: what further fields of such a name have is added, though there should be none.
 func (h Header) GetLists(names []string, values [][]byte, first, behind int) {
 	left := len(names)
+	var more map[int][][]byte
 	for n, lines := range h.Fields() {
 		for i, name := range names {
-			more := values[i] != nil
-			if isList := i >= first && i < behind; more && !isList || !isNamed(n, name) {
+			again := values[i] != nil
+			if again && (i < first || i >= behind || len(more[i]) >= maxLists) || !isNamed(n, name) {
 				continue
 			}
 			value := unfold(lines[len(n)+bytes.IndexByte(lines[len(n):], ':')+1:])
-			if more {
-				values[i] = append(append(bytes.Clone(values[i]), ", "...), value...)
-			} else {
+			switch {
+			case !again:
 				values[i] = value
 				left--
+			case more == nil:
+				more = map[int][][]byte{}
+				fallthrough
+			default:
+				more[i] = append(more[i], value)
 			}
 		}
 		if left == 0 && first == behind {
 			return
 		}
+	}
+	for i, others := range more {
+		values[i] = bytes.Join(append([][]byte{values[i]}, others...), []byte(", "))
 	}
 }
 

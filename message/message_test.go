@@ -218,6 +218,7 @@ func TestHeader(t *testing.T) {
 	for in, want := range map[string]string{ // RFC 2231
 		`a; f*0="a very long "; f*1="name.pdf"; x=1`:    "[{f a very long name.pdf} {x 1}]",
 		`a; f*1*=%BC; f*0*=utf-8''%C3; f*2=" x%"`:       "[{f* utf-8''%C3%BC%20x%25}]",
+		`a; f*0="a b"; f*1*=%C3; f*0=twice`:             "[{f* ''a%20b%C3}]",
 		`a; f*0=b; f*2=c; f*=utf-8''d; g*x=y; h*1=lost`: "[{f b} {f* utf-8''d} {g*x y} {h*1 lost}]",
 	} {
 		if _, params := ParseParams([]byte(in)); fmt.Sprint(params) != want {

@@ -55,9 +55,12 @@ func joinParams(params []Param) []Param {
 		return params
 	}
 	pieces, joined := map[string]Param{}, make([]Param, 0, len(params))
-	for _, p := range params {
-		pieces[strings.TrimSuffix(p.Name, "*")] = p
+	for _, p := range params { // the first of a name counts
+		if name := strings.TrimSuffix(p.Name, "*"); pieces[name].Name == "" {
+			pieces[name] = p
+		}
 	}
+	done := map[string]bool{}
 	for _, p := range params {
 		name, number, ok := strings.Cut(strings.TrimSuffix(p.Name, "*"), "*")
 		_, begun := pieces[name+"*0"]
@@ -65,9 +68,10 @@ func joinParams(params []Param) []Param {
 			joined = append(joined, p)
 			continue
 		}
-		if number != "0" {
+		if number != "0" || done[name] {
 			continue // it goes with the first, or is of no use
 		}
+		done[name] = true
 		var values []string
 		var encoded []bool
 		for i := 0; ; i++ {
@@ -79,6 +83,9 @@ func joinParams(params []Param) []Param {
 		}
 		if slices.Contains(encoded, true) {
 			name += "*"
+			if !encoded[0] {
+				values[0], encoded[0] = "''"+percentEncoded(values[0]), true // of no charset
+			}
 			for i := range values {
 				if !encoded[i] {
 					values[i] = percentEncoded(values[i])

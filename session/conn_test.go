@@ -19,9 +19,7 @@ func TestHangUp(t *testing.T) {
 	defer ours.Close()
 	defer client.Close()
 	c := &Conn{in: ours, out: ours, timeout: time.Hour, ending: "Over"}
-	lastWait = 50 * time.Millisecond
-	defer func() { lastWait = 30 * time.Second }()
-	time.AfterFunc(lastWait, c.hangUp)
+	time.AfterFunc(50*time.Millisecond, func() { c.hangUp(time.Second) })
 	client.Write([]byte("a"))
 	for n := 1; n > 0; {
 		n, err = c.Read(make([]byte, 10))

@@ -128,9 +128,10 @@ func Confine(maildir string) error {
 // anything in his name.
 var connecting = []uint32{unix.SYS_SOCKET, unix.SYS_CONNECT, unix.SYS_BIND}
 
-// outward are those that a session which hands mail on does without, too.
+// outward are those that a session which hands mail on does without, too; the last make
+// copies of descriptors, of which the log's must have none.
 var outward = []uint32{unix.SYS_EXECVE, unix.SYS_EXECVEAT, unix.SYS_IO_URING_SETUP, unix.SYS_PTRACE,
-	unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD}
+	unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_PIDFD_GETFD, unix.SYS_SENDMSG, unix.SYS_SENDMMSG}
 
 // x32 marks calls by the numbers of another way into the same kernel.
 const x32 = 0x40000000

@@ -175,8 +175,8 @@ func (c *Conn) Interrupt() {
 
 // HeedSignals makes SIGTERM, and SIGUSR1 of smailctl kick, an Interrupt; Ending
 // says which it was. Without it SIGTERM ends the process at once, and SIGUSR1 does
-// nothing.
-func (c *Conn) HeedSignals() {
+// nothing. lastWords is what an answer may take that comes when nothing is read any more.
+func (c *Conn) HeedSignals(lastWords time.Duration) {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, syscall.SIGUSR1)
 	go func() {
@@ -188,21 +188,21 @@ func (c *Conn) HeedSignals() {
 		c.ending = reason
 		c.mu.Unlock()
 		c.Interrupt()
-		time.AfterFunc(lastWait, c.hangUp)
+		time.AfterFunc(LastWait, func() { c.hangUp(lastWords) })
 	}()
 }
 
-// lastWait is how long the client may take over the command in hand once the session is
-// to end, and then over the answer: else it would decide itself, with a command that it
+// LastWait is how long the client may take over the command in hand once the session is
+// to end, and then over an answer: else it would decide itself, with a command that it
 // never ends, or an answer that it does not take.
-var lastWait = 30 * time.Second
+const LastWait = 30 * time.Second
 
-func (c *Conn) hangUp() {
+func (c *Conn) hangUp(lastWords time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hung = true
 	c.in.SetReadDeadline(time.Unix(1, 0))
-	c.out.SetWriteDeadline(time.Now().Add(lastWait))
+	c.out.SetWriteDeadline(time.Now().Add(lastWords))
 }
 
 // errHung is why a session ends that did not end by itself when it was to.

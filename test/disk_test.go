@@ -64,6 +64,11 @@ func TestOnTheDisk(t *testing.T) {
 
 // TestFullDisk: who is out of space reads, and deletes to have some again.
 func TestFullDisk(t *testing.T) {
+	t.Run("blocks", func(t *testing.T) { fullDisk(t, false) })
+	t.Run("inodes, too", func(t *testing.T) { fullDisk(t, true) })
+}
+
+func fullDisk(t *testing.T, inodes bool) {
 	h := cveHost(t, []string{"imaps", "pop3s"})
 	mkfs := need(t, "mkfs.ext4", "e2fsprogs")
 	image, box := filepath.Join(h.Dir, "image"), h.maildir(h.alice)
@@ -82,8 +87,18 @@ func TestFullDisk(t *testing.T) {
 	fill(t, box, messages...)
 	h.own(box, h.alice)
 	h.login().until("b SELECT INBOX", "b OK")
-	for i, text := range []string{strings.Repeat("x", 1024), "x"} {
-		for n := 0; os.WriteFile(filepath.Join(box, fmt.Sprintf("fill-%d-%d", i, n)), []byte(text), 0o600) == nil; n++ {
+	for size := 1 << 20; size > 0; size /= 2 { // blocks first, in few files
+		f, err := os.OpenFile(filepath.Join(box, "fill"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = f.Write(make([]byte, size))
+		}
+		f.Close()
+	}
+	if inodes {
+		for n := 0; os.WriteFile(filepath.Join(box, fmt.Sprint("fill-", n)), nil, 0o600) == nil; n++ {
 		}
 	}
 	d := h.login()

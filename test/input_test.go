@@ -71,7 +71,7 @@ func TestHostileInputAfterLogin(t *testing.T) {
 
 // TestLoginIsLate: who does not log in in time is told, by every protocol.
 func TestLoginIsLate(t *testing.T) {
-	h := newHost(t, "login_timeout", "1s")
+	h := newHost(t, "login_timeout", "3s")
 	h.serve("imaps", "pop3s", "submissions")
 	for service, want := range map[string]string{"imaps": "* BYE You", "pop3s": "-ERR You", "submissions": "421 4.4.2 You"} {
 		d := h.dial(service)

@@ -94,7 +94,7 @@ func TestSessionEscape(t *testing.T) {
 			t.Errorf("%s: %s", name, result)
 		}
 	}
-	if n := strings.Count(out, "\n"); n != 14 {
+	if n := strings.Count(out, "\n"); n != 16 {
 		t.Errorf("%d results in\n%s", n+1, out)
 	}
 }

@@ -39,7 +39,7 @@ func main() {
 		session.Fail(err)
 		os.Exit(1)
 	}
-	s.Conn.HeedSignals()
+	s.Conn.HeedSignals(session.LastWait)
 	did, err := imapd.Serve(s.Conn, o)
 	o.Store.Close()
 	s.End(err, did...)

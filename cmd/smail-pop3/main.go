@@ -34,7 +34,7 @@ func main() {
 		session.Fail(err)
 		os.Exit(1)
 	}
-	s.Conn.HeedSignals()
+	s.Conn.HeedSignals(session.LastWait)
 	did, err := pop3d.Serve(s.Conn, pop3d.Options{Store: store, UIDL: s.Config.POP3UIDL,
 		Interrupted: session.ErrInterrupted, Ending: s.Conn.Ending})
 	store.Close()

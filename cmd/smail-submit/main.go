@@ -33,7 +33,7 @@ func main() {
 		os.Exit(1)
 	}
 	s.Conn.SetTimeout(s.Config.IdleTimeout / 3)
-	s.Conn.HeedSignals()
+	s.Conn.HeedSignals(submitd.LastWords)
 	since, _ := time.ParseDuration(s.Since)
 	o := submitd.Options{Config: s.Config, User: s.User, Home: s.Home, Peer: s.Peer, Recent: s.Recent, Since: since,
 		Vouched: func() bool { return vouched(s) }, Interrupted: session.ErrInterrupted, Ending: s.Conn.Ending}

@@ -79,10 +79,10 @@ func (m *migration) folder(s *maildir.Store, name string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if m.from == "" && before.Origin != "Courier" {
-		if courier, err := s.Preview(name, true); err == nil && courier.Origin == "Courier" {
+	if m.from == "" && before.Origin != "Courier" { // under its UIDVALIDITY they came from there
+		if courier, err := s.Preview(name, true); err == nil && courier.Origin == "Courier" && courier.UIDValidity == now.UIDValidity {
 			if err := compare(courier, now); err != nil {
-				return fmt.Errorf("the files of Courier differ: %w; if Courier was used since they were taken over, stop it, and say -from courier", err)
+				return fmt.Errorf("the files of Courier differ: %w; if Courier was used since they were taken over, stop it, and say -from courier, else -from dovecot", err)
 			}
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"smail/session"
 )
 
+const fionbio = 0x5421 // ioctl(2): as O_NONBLOCK
+
 // trySession confines itself to a Maildir and prints "name: result" for what it
 // then tries.
 func trySession(maildir string) {
@@ -43,5 +45,8 @@ func trySession(maildir string) {
 	try("execute a program", syscall.Exec("/bin/true", []string{"true"}, nil))
 	_, err = unix.FcntlInt(2, unix.F_SETFL, unix.O_NONBLOCK)
 	try("change the log for all who have it", err)
+	_, err = syscall.Dup(2)
+	try("copy the log's descriptor", err)
+	try("change the log by ioctl", unix.IoctlSetPointerInt(2, fionbio, 1))
 	try("signal to another process", syscall.Kill(os.Getppid(), 0))
 }

@@ -55,7 +55,8 @@ func Begin() (Program, error) {
 }
 
 // ofDescription are the calls that change what all who have an open file see of it.
-var ofDescription = []uint32{unix.SYS_SHUTDOWN, unix.SYS_SETSOCKOPT, unix.SYS_FCNTL}
+// The copies of its descriptor are made by some of them.
+var ofDescription = append([]uint32{unix.SYS_SHUTDOWN, unix.SYS_SETSOCKOPT, unix.SYS_FCNTL, unix.SYS_IOCTL, unix.SYS_DUP, unix.SYS_DUP3}, olderCalls...)
 
 // Spare ends calls that would change an open file which others have, too, as the log's:
 // of the descriptor, the kernel looks at the lower half only.

@@ -146,9 +146,6 @@ func (k *known) codes(set *fieldSet) uint64 {
 
 // appendFields appends the fields of a set as a HEADER.FIELDS section has them.
 func (k *known) appendFields(b []byte, set *fieldSet) []byte {
-	if k.parts[kindFields] == nil { // made by a version that kept none
-		return message.Header(k.parts[kindHeader]).AppendSelect(b, set.names, false)
-	}
 	codes := k.codes(set)
 	w := fieldWalk{k.parts[kindHeader], k.parts[kindFields]}
 	for code, lines := w.next(); lines != nil; code, lines = w.next() {
@@ -162,9 +159,6 @@ func (k *known) appendFields(b []byte, set *fieldSet) []byte {
 // narrow returns a part of what is kept of the header that has the fields of a set.
 func (k *known) narrow(set *fieldSet) message.Header {
 	header := k.parts[kindHeader]
-	if k.parts[kindFields] == nil {
-		return header
-	}
 	codes := k.codes(set)
 	first, end := len(header), len(header)
 	w := fieldWalk{header, k.parts[kindFields]}

@@ -41,8 +41,11 @@ func (s *session) folderName(mailbox string) (string, error) {
 }
 
 // isAlias says whether the client of a Courier means a folder, rather than one below
-// INBOX: as what is there has it, and else who the Maildir comes from.
+// INBOX: as what is there has it. Where no Courier has been there are no such clients.
 func (s *session) isAlias(below, alias string) bool {
+	if !s.Store.FromCourier() {
+		return false
+	}
 	for below != maildir.Inbox {
 		switch {
 		case s.Store.Exists(below):
@@ -52,7 +55,7 @@ func (s *session) isAlias(below, alias string) bool {
 		}
 		below, alias = below[:strings.LastIndex(below, separator)], alias[:max(strings.LastIndex(alias, separator), 0)]
 	}
-	return s.Store.FromCourier()
+	return true
 }
 
 // cutPrefix cuts a prefix off in whatever case, from what is more than that.

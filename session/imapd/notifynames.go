@@ -50,7 +50,12 @@ func (s *session) newNames(renamed map[string]string) (watched []string, err err
 	var named []string // affected by MailboxName
 	for _, folder := range union(come, gone) {
 		if old := renamed[folder]; old != "" {
-			nt.told[folder], nt.notes[folder] = nt.told[old], nt.notes[old]
+			if text, ok := nt.told[old]; ok {
+				nt.told[folder] = text
+			}
+			if entries, ok := nt.notes[old]; ok {
+				nt.notes[folder] = entries
+			}
 		} else if !isValue(renamed, folder) {
 			named = append(named, folder, s.parent(folder))
 		}

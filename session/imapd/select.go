@@ -47,7 +47,7 @@ func (s *session) openBox(readOnly bool) error {
 		s.resync(&p)
 	}
 	if readOnly { // SELECT's too, where the file system is
-		return s.ok("READ-ONLY", "EXAMINE done")
+		return s.ok("READ-ONLY", "Done")
 	}
 	return s.ok("READ-WRITE", "SELECT done")
 }

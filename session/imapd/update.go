@@ -30,9 +30,12 @@ func (s *session) update(expunge bool) error {
 	if !s.noFlags {
 		changed = b.Changed()
 	}
+	var flags maildir.Flags
 	for _, place := range changed {
-		b.LearnKeywords(b.Message(place).Flags)
+		f, _ := b.Flags(place)
+		flags |= f
 	}
+	b.LearnKeywords(flags)
 	s.tellKeywords() // before a message has one
 	for _, place := range changed {
 		if m := b.Message(place); !m.Gone && place < b.exists {

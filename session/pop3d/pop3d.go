@@ -355,18 +355,12 @@ func (s *session) dele(args []string) error {
 // IMAP's clients, as with the servers before.
 func (s *session) quit() error {
 	var places, seen []int
-	for i := range s.read {
-		if !s.doomed[i] && s.box.Message(s.places[i]).Flags&maildir.Seen == 0 {
-			seen = append(seen, s.places[i])
-		}
-	}
-	slices.Sort(seen)
-	if err := s.box.SetFlags(seen, func(f maildir.Flags) maildir.Flags { return f | maildir.Seen }); err != nil {
-		logline.Warn("\\Seen not set", "reason", err.Error())
-	}
 	for i, doomed := range s.doomed {
-		if doomed {
+		switch {
+		case doomed:
 			places = append(places, s.places[i])
+		case s.read[i] && s.box.Message(s.places[i]).Flags&maildir.Seen == 0:
+			seen = append(seen, s.places[i])
 		}
 	}
 	if err := s.box.Expunge(places, nil); err != nil {
@@ -375,38 +369,10 @@ func (s *session) quit() error {
 		return errQuit
 	}
 	s.count.dele = len(places)
+	slices.Sort(seen)
+	if err := s.box.SetFlags(seen, func(f maildir.Flags) maildir.Flags { return f | maildir.Seen }); err != nil {
+		logline.Warn("\\Seen not set", "reason", err.Error())
+	}
 	s.ok("Goodbye")
 	return errQuit
-}
-
-// uidl writes a message's unique id as the server did that the clients know.
-func (s *session) uidl(i int) string {
-	m := s.box.Message(s.places[i])
-	if id := s.ids[m.UID]; id != "" {
-		return printable(id)
-	}
-	switch s.UIDL {
-	case "courier":
-		return fmt.Sprintf("UID%d-%d", m.UID, s.box.UIDValidity)
-	case "cyrus":
-		return fmt.Sprintf("%d.%d", s.box.UIDValidity, m.UID)
-	case "uw":
-		return fmt.Sprintf("%08x%08x", s.box.UIDValidity, m.UID)
-	case "qmail":
-		return printable(s.box.Key(s.places[i]))
-	}
-	return fmt.Sprintf("%08x%08x", m.UID, s.box.UIDValidity)
-}
-
-// printable makes a file name a unique id. RFC 1939 section 7 allows 70 characters from
-// ! to ~, but the servers before cut off none and sent others, and to clients it is
-// another message that has another id.
-func printable(key string) string {
-	b := []byte(key)
-	for i, c := range b {
-		if c <= ' ' || c == 0x7f {
-			b[i] = '_'
-		}
-	}
-	return string(b)
 }

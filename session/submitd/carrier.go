@@ -65,6 +65,11 @@ func (f *filing) Write(p []byte) (int, error) {
 }
 
 func (f *filing) commit() (string, error) {
+	for _, d := range f.deliveries { // all or none: the client sends to all again
+		if err := d.Room(); err != nil {
+			return "", err
+		}
+	}
 	for _, d := range f.deliveries {
 		if err := d.CommitNew(); err != nil {
 			return "", err

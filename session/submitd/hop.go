@@ -24,6 +24,10 @@ var (
 	finalTimeout = 10 * time.Minute
 )
 
+// LastWords is what a session may take for its last reply: as long as whoever takes the
+// message, for a client that hears nothing sends it again.
+const LastWords = 15 * time.Minute
+
 // A hop is the next one by SMTP (RFC 5321) or LMTP (RFC 2033). Its connection is
 // kept for the session's next message. A message is passed on as it comes: one
 // that breaks off, or is found bad, breaks the connection, and the next one has
