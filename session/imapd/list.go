@@ -226,7 +226,7 @@ func (s *session) tree(l *imap.List, folders, subscriptions []string, all *roles
 		if s.Prefix == "" && prefix != "" { // what is below INBOX goes by its own name, and before others
 			if _, below := cutPrefix(folder, courierPrefix); below {
 				name, ok = mailboxName("", folder)
-			} else if slices.Contains(folders, prefix+folder) {
+			} else if folder != maildir.Inbox && slices.Contains(folders, prefix+folder) {
 				continue
 			}
 		}
