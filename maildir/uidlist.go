@@ -109,13 +109,17 @@ func parseUIDList(text []byte) (*uidlist, error) {
 	if err := u.parseHeader(strings.Fields(string(header))); err != nil {
 		return nil, err
 	}
-	u.torn = len(text) > 0 && text[len(text)-1] != '\n'
+	crlf := bytes.HasSuffix(header, []byte("\r")) // else a CR is the file's name's
+	u.torn = crlf || len(text) > 0 && text[len(text)-1] != '\n'
 	u.records = pages.Room[uidRecord](bytes.Count(rest, []byte("\n")))
 	last := uint32(0)
 	for len(rest) > 0 {
 		line, tail, whole := bytes.Cut(rest, []byte("\n"))
 		rest = tail
-		r, ok := parseUIDRecord(bytes.TrimSuffix(line, []byte("\r")), u.version)
+		if crlf {
+			line = bytes.TrimSuffix(line, []byte("\r"))
+		}
+		r, ok := parseUIDRecord(line, u.version)
 		if !whole || !ok || r.uid <= last {
 			u.torn = true
 			continue
