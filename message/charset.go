@@ -151,7 +151,7 @@ func padded(s string) string {
 			break
 		}
 		b.WriteString(s[:begin+n])
-		if missing := -n & 3; missing == 1 || missing == 2 {
+		if missing := -n & 3; (missing == 1 || missing == 2) && !strings.ContainsFunc(s[begin:begin+n], notBase64) && strings.HasPrefix(s[begin+n:], "?=") {
 			b.WriteString("=="[:missing])
 		}
 		s = s[begin+n:]
@@ -162,6 +162,8 @@ func padded(s string) string {
 	b.WriteString(s)
 	return b.String()
 }
+
+func notBase64(r rune) bool { return r >= utf8.RuneSelf || !isBase64(byte(r)) }
 
 // maxCharset bounds a charset's name within an encoded word.
 const maxCharset = 80
