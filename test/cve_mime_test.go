@@ -208,7 +208,7 @@ func previews(t *testing.T, h *host) {
 func fileNames(t *testing.T, h *host) {
 	const part = "Content-Type: application/octet-stream\nContent-Disposition: attachment;\n filename*0=\"harmless.txt\";\n filename*1*=%%2e;\n filename*2=\"exe\"%s\n\nx\n"
 	d := h.folder("CVE-2024-39929", fmt.Sprintf(part, ""), fmt.Sprintf(part, ";\n\tfilename=\"other.txt\""), "Content-Disposition: attachment; filename=\"a\n b.exe\"\n\nx\n")
-	for i, want := range [][]string{{`"filename*" "harmless.txt%2eexe"`}, {`"filename*" "harmless.txt%2eexe"`, `"filename" "other.txt"`}, {`"a b.exe"`}} {
+	for i, want := range [][]string{{`"filename*" "''harmless.txt%2eexe"`}, {`"filename*" "''harmless.txt%2eexe"`, `"filename" "other.txt"`}, {`"a b.exe"`}} {
 		got := d.ok(fmt.Sprintf("FETCH %d BODYSTRUCTURE", i+1))
 		for _, w := range want {
 			if !strings.Contains(strings.ToLower(got), w) {

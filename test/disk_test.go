@@ -87,18 +87,20 @@ func fullDisk(t *testing.T, inodes bool) {
 	fill(t, box, messages...)
 	h.own(box, h.alice)
 	h.login().until("b SELECT INBOX", "b OK")
-	for size := 1 << 20; size > 0; size /= 2 { // blocks first, in few files
-		f, err := os.OpenFile(filepath.Join(box, "fill"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for err == nil {
-			_, err = f.Write(make([]byte, size))
-		}
-		f.Close()
+	rest, err := os.Create(filepath.Join(box, "fill"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer rest.Close()
 	if inodes {
-		for n := 0; os.WriteFile(filepath.Join(box, fmt.Sprint("fill-", n)), nil, 0o600) == nil; n++ {
+		many := filepath.Join(box, "many")
+		os.Mkdir(many, 0o700)
+		for n := 0; os.WriteFile(filepath.Join(many, fmt.Sprint(n)), nil, 0o600) == nil; n++ {
+		}
+	}
+	for size := 1 << 20; size > 0; size /= 2 {
+		for err = nil; err == nil; {
+			_, err = rest.Write(make([]byte, size))
 		}
 	}
 	d := h.login()
