@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"smail/internal/pages"
 	"smail/login"
 	"smail/logline"
 )
@@ -61,7 +60,7 @@ const (
 
 // large keeps buffers for the next message, which most often comes soon: each new
 // one would be cleared, and collected.
-var large = sync.Pool{New: func() any { return (*[largeBuffer]byte)(pages.Room[byte](largeBuffer)[:largeBuffer]) }}
+var large = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
 // copyConn copies until src ends. When dst takes no more, or nothing for a
 // timeout that is not 0, giveUp tells src's side.

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	goimap "github.com/emersion/go-imap/v2"
-
-	"smail/internal/pages"
 )
 
 // A command's responses leave in few writes: what is gathered is written when it
@@ -50,7 +48,7 @@ func (e *Encoder) Flush() error {
 
 // large keeps buffers for the next command: each new one would be cleared, and
 // collected.
-var large = sync.Pool{New: func() any { return (*[largeBuffer]byte)(pages.Room[byte](largeBuffer)[:largeBuffer]) }}
+var large = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
 // grow makes room for n bytes more.
 func (e *Encoder) grow(n int) {

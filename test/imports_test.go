@@ -14,9 +14,9 @@ import (
 // boundary of trust: a package that a stranger talks to cannot reach what
 // could harm anybody.
 var arrows = map[string]string{
-	"logline": "", "login": "", "imap": "internal/pages", "pop3": "internal/line", "smtp": "internal/line", "message": "", "maildir": "internal/boottime internal/cores internal/pages",
+	"logline": "", "login": "", "imap": "", "pop3": "internal/line", "smtp": "internal/line", "message": "", "maildir": "internal/boottime internal/cores internal/pages",
 	"sessionfile": "internal/boottime", "gate": "internal/boottime", "sender": "", "config": "", "pam": "",
-	"front":             "login imap pop3 smtp logline internal/pages internal/seccomp",
+	"front":             "login imap pop3 smtp logline internal/seccomp",
 	"monitor":           "login pam gate sender sessionfile config logline internal/boottime",
 	"session":           "config login logline internal/seccomp",
 	"session/imapd":     "session/roles imap maildir message logline internal/cores internal/inflate internal/pages",

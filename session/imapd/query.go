@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"smail/imap"
-	"smail/internal/pages"
 	"smail/maildir"
 	"smail/message"
 )
@@ -104,8 +103,7 @@ func (q *query) runCheap() (places []int, err error) {
 }
 
 // masked returns the places of the messages that have some flags and lack others.
-func (q *query) masked(set, clear maildir.Flags) []int {
-	places := pages.Room[int](min(q.box.exists, 4096))
+func (q *query) masked(set, clear maildir.Flags) (places []int) {
 	for i := range q.box.exists {
 		if flags, gone := q.box.Flags(i); flags&set == set && flags&clear == 0 && !gone {
 			places = append(places, i)
