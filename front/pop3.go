@@ -33,18 +33,7 @@ func (c *pop3Dialogue) run() (*login.Hello, error) {
 		}
 	}
 	for {
-		line, err := pop3.ReadLine(c.r)
-		if err == pop3.ErrLongLine {
-			c.write("-ERR Line too long\r\n")
-		}
-		if err != nil {
-			return nil, err
-		}
-		cmd := pop3.Parse(line)
-		if foreign(cmd.Name) {
-			return nil, errForeign
-		}
-		hello, err := c.execute(cmd)
+		hello, err := c.command()
 		if err == pop3.ErrLongLine {
 			c.write("-ERR Line too long\r\n")
 		}
@@ -52,6 +41,19 @@ func (c *pop3Dialogue) run() (*login.Hello, error) {
 			return hello, err
 		}
 	}
+}
+
+// command reads and carries out one command.
+func (c *pop3Dialogue) command() (*login.Hello, error) {
+	line, err := pop3.ReadLine(c.r)
+	if err != nil {
+		return nil, err
+	}
+	cmd := pop3.Parse(line)
+	if foreign(cmd.Name) {
+		return nil, errForeign
+	}
+	return c.execute(cmd)
 }
 
 func (c *pop3Dialogue) late() string { return "-ERR You did not log in in time\r\n" }

@@ -37,17 +37,7 @@ func (c *smtpDialogue) run() (*login.Hello, error) {
 		}
 	}
 	for {
-		cmd, err := smtp.ReadCommand(c.r)
-		if err == smtp.ErrLongLine {
-			c.write("500 5.5.6 Line too long\r\n")
-		}
-		if err != nil {
-			return nil, err
-		}
-		if foreign(cmd.Verb) {
-			return nil, errForeign
-		}
-		hello, err := c.execute(cmd)
+		hello, err := c.command()
 		if err == smtp.ErrLongLine {
 			c.write("500 5.5.6 Line too long\r\n") // RFC 4954 section 4
 		}
@@ -55,6 +45,18 @@ func (c *smtpDialogue) run() (*login.Hello, error) {
 			return hello, err
 		}
 	}
+}
+
+// command reads and carries out one command.
+func (c *smtpDialogue) command() (*login.Hello, error) {
+	cmd, err := smtp.ReadCommand(c.r)
+	if err != nil {
+		return nil, err
+	}
+	if foreign(cmd.Verb) {
+		return nil, errForeign
+	}
+	return c.execute(cmd)
 }
 
 func (c *smtpDialogue) execute(cmd smtp.Command) (*login.Hello, error) {

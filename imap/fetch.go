@@ -73,11 +73,7 @@ const (
 func (d *Decoder) FetchItems(f *FetchItems) bool {
 	ok := false
 	if d.Next('(') {
-		empty := true
-		ok = d.List(func() bool { empty = false; return d.fetchItem(f, false) })
-		if ok && empty {
-			return d.expected("an item")
-		}
+		ok = d.itemList(f)
 	} else {
 		ok = d.fetchItem(f, true)
 	}
@@ -85,6 +81,16 @@ func (d *Decoder) FetchItems(f *FetchItems) bool {
 		return ok && d.err == nil
 	}
 	return d.List(func() bool { return d.fetchModifier(f) })
+}
+
+// itemList takes a list of items, of which there must be one.
+func (d *Decoder) itemList(f *FetchItems) bool {
+	empty := true
+	ok := d.List(func() bool { empty = false; return d.fetchItem(f, false) })
+	if ok && empty {
+		return d.expected("an item")
+	}
+	return ok
 }
 
 func (d *Decoder) fetchModifier(f *FetchItems) bool {

@@ -129,18 +129,5 @@ func (d *Decoder) notifyEvent(g *NotifyGroup) bool {
 		return d.fail(Bad("Only of the selected mailbox messages can be fetched"))
 	}
 	g.New = &FetchItems{}
-	return d.SP() && d.newItems(g.New)
-}
-
-// newItems takes the list of what is to be fetched of each message that comes.
-func (d *Decoder) newItems(f *FetchItems) bool {
-	empty := true
-	ok := d.List(func() bool {
-		empty = false
-		return d.fetchItem(f, false)
-	})
-	if ok && empty {
-		return d.expected("a FETCH item")
-	}
-	return ok
+	return d.SP() && d.itemList(g.New)
 }

@@ -169,7 +169,7 @@ func (d *Decoder) updateItems(o *ReturnOptions) bool {
 		return d.err == nil
 	}
 	o.New = &FetchItems{}
-	return d.SP() && d.newItems(o.New)
+	return d.SP() && d.itemList(o.New)
 }
 
 func (d *Decoder) searchKey(k *SearchKey, depth int, count *int) bool {

@@ -56,7 +56,7 @@ func (s *session) newNames(renamed map[string]string) (watched []string, err err
 			if entries, ok := nt.notes[old]; ok {
 				nt.notes[folder] = entries
 			}
-		} else if !isValue(renamed, folder) {
+		} else if !slices.Contains(slices.Collect(maps.Values(renamed)), folder) {
 			named = append(named, folder, s.parent(folder))
 		}
 	}
@@ -74,15 +74,6 @@ func (s *session) newNames(renamed map[string]string) (watched []string, err err
 // less returns what of a is not in b.
 func less(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(name string) bool { return slices.Contains(b, name) })
-}
-
-func isValue(names map[string]string, value string) bool {
-	for _, v := range names {
-		if v == value {
-			return true
-		}
-	}
-	return false
 }
 
 // parent returns the folder that one is below of; "" where there is none.
